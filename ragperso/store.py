@@ -1,0 +1,1083 @@
+"""Ground: ``store.db``, the truth about one person.  Indexes, profile views and receipts derive from it.
+
+One connection, one lock: safe to use from several threads of a process.  Several processes may use one
+store: every write is a short ``BEGIN IMMEDIATE`` transaction that waits its turn (a deferred one fails
+under contention: 1,040 of 1,200 measured with four writers).  What :meth:`Store.write` has left is on disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ragperso.errors import WorkspaceError, WorkspaceLocked
+from ragperso.files import content_hash
+from ragperso.migrations import migrate
+from ragperso.types import (
+    AuditEvent,
+    Chunk,
+    ChunkId,
+    ChunkSpan,
+    Citation,
+    Corpus,
+    Document,
+    DocumentId,
+    Fact,
+    Feedback,
+    Filters,
+    Ids,
+    Interaction,
+    Json,
+    StoredDocument,
+    Usage,
+    Vectors,
+)
+
+BUSY_TIMEOUT_S: Final = 30.0
+_BATCH: Final = 500  # host parameters per statement; SQLite before 3.32 takes 999
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+# What makes up a person, in an order in which every row finds those it refers to.  ``sqlite_sequence``
+# remembers the highest id ever given, so that an erased one stays erased after a move.
+TABLES: Final = (
+    "meta", "sources", "documents", "chunks", "embedders", "embeddings", "interactions",
+    "interaction_documents", "feedback", "facts", "profile", "audit", "sqlite_sequence",
+)  # fmt: skip
+
+_DOCUMENT = "d.id, d.corpus, d.key, d.source, d.format, d.title, d.ts, d.meta, d.added_at, length(d.text)"
+_CHUNK = (
+    'c.id, c.document_id, c.corpus, c.ordinal, c.start, c."end", c.n_tokens, c.headings,'
+    ' substr(d.text, c.start + 1, c."end" - c.start), d.key, d.title, d.ts, d.meta, d.pages'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What was last seen of one file."""
+
+    path: str
+    root: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: str
+    recipe: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document ready to be stored: chunked and embedded.
+
+    ``embed_hashes`` runs parallel to ``spans``; vectors are given apart, keyed by hash, because several
+    chunks may share one.
+    """
+
+    document: Document
+    spans: tuple[ChunkSpan, ...]
+    embed_hashes: tuple[bytes, ...]
+    content_hash: str
+    recipe: str
+    modified_at: datetime | None = None
+    parent: DocumentId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What a removal took with it; counts only."""
+
+    documents: int = 0
+    chunks: int = 0
+    embeddings: int = 0
+    interactions: int = 0
+    facts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkText:
+    """What the indexes read of a chunk."""
+
+    id: ChunkId
+    key: str
+    title: str = field(repr=False)
+    headings: tuple[str, ...] = field(repr=False)
+    text: str = field(repr=False)
+
+    @property
+    def embed_text(self) -> str:
+        return embed_text(self.title, self.headings, self.text)
+
+
+EMBED_TEXT_VERSION: Final = 1
+
+
+def embed_text(title: str, headings: Sequence[str], text: str) -> str:
+    """Return what an embedder reads of a chunk: where it stands, then what it says.
+
+    The title is left out when the heading path already begins with it.
+    """
+    path = [part for part in (title, *headings) if part]
+    if len(path) > 1 and path[0] == path[1]:
+        path = path[1:]
+    return f"{' > '.join(path)}\n{text}" if path else text
+
+
+def embed_hash(text: str) -> bytes:
+    """Return the key under which the vector of an :func:`embed_text` is kept: 128 bits of SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+class Store:
+    """The database of one person."""
+
+    def __init__(self, path: Path, *, secure_delete: bool = True) -> None:
+        """Open or create ``path``.
+
+        Raises: SchemaTooNew; WorkspaceError when the file is not a database or the disk is full.
+        """
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            # Private from the start: SQLite gives its log and shared memory the mode of the file.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as exc:
+            raise WorkspaceError(f"{path} cannot be opened: {exc.strerror}", hint="ragperso doctor") from exc
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",  # an acknowledged write also survives a power cut
+                "foreign_keys = ON",
+                f"secure_delete = {'ON' if secure_delete else 'OFF'}",  # the default differs by build
+                "temp_store = MEMORY",  # no copy of a person's text in the system's temp folder
+            ):
+                self._connection.execute(f"PRAGMA {pragma}")
+            migrate(self._connection)
+        except sqlite3.DatabaseError as exc:
+            raise _explain(exc, path) from exc
+
+    def close(self) -> None:
+        """Close the database; SQLite then folds its write-ahead log into the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Run one IMMEDIATE transaction: all of it is on disk afterwards, or none.
+
+        Nests: an inner use joins the outer transaction.  Raises: WorkspaceLocked, WorkspaceError.
+        """
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.OperationalError):  # SQLite may have rolled back
+                        self._connection.execute("ROLLBACK")
+                    raise
+            except sqlite3.DatabaseError as exc:
+                raise _explain(exc, self.path) from exc
+
+    def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        parameters = [storable(value) if isinstance(value, str) else value for value in parameters]
+        with self._lock:
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.DatabaseError as exc:
+                raise _explain(exc, self.path) from exc
+
+    def _one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        rows = self._all(sql, parameters)
+        return rows[0] if rows else None
+
+    def _in(self, sql: str, values: Iterable[Any], before: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run ``sql`` with ``{}`` filled by batches of ``values``; yield all rows."""
+        values = list(values)
+        for start in range(0, len(values), _BATCH):
+            batch = values[start : start + _BATCH]
+            yield from self._all(sql.format(",".join("?" * len(batch))), (*before, *batch))
+
+    # ------------------------------------------------------------ settings of the store itself
+
+    def get(self, key: str, default: str = "") -> str:
+        row = self._one("SELECT value FROM meta WHERE key = ?", (key,))
+        return default if row is None else str(row[0])
+
+    def put(self, key: str, value: str) -> None:
+        with self.write() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def settings(self, prefix: str) -> dict[str, str]:
+        """Return the settings whose key begins with ``prefix``."""
+        rows = self._all("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        return {row[0]: row[1] for row in rows}
+
+    def drop(self, key: str) -> None:
+        with self.write() as db:
+            db.execute("DELETE FROM meta WHERE key = ?", (key,))
+
+    def generation(self, corpus: Corpus) -> int:
+        """Return a number that grows with every change to the chunks of ``corpus``."""
+        return int(self.get(f"generation:{corpus}", "0"))
+
+    def _bump(self, corpus: str) -> None:
+        with self.write() as db:
+            db.execute(
+                "INSERT INTO meta VALUES (?, '1') ON CONFLICT (key)"
+                " DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)",
+                (f"generation:{corpus}",),
+            )
+
+    # ------------------------------------------------------------ sources
+
+    def sources(self, corpus: Corpus) -> dict[str, SourceState]:
+        """Return every file known to ``corpus`` by its absolute path."""
+        rows = self._all(
+            "SELECT path, root, size_bytes, mtime_ns, content_hash, recipe, reason FROM sources"
+            " WHERE corpus = ?",
+            (corpus,),
+        )
+        return {row[0]: SourceState(*row) for row in rows}
+
+    def put_source(self, corpus: Corpus, state: SourceState) -> None:
+        """Remember a file as seen."""
+        with self.write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    corpus,
+                    state.path,
+                    state.root,
+                    state.size_bytes,
+                    state.mtime_ns,
+                    state.content_hash,
+                    state.recipe,
+                    state.reason,
+                ),
+            )
+
+    def drop_source(self, corpus: Corpus, path: str) -> None:
+        """Forget that a file was seen; its documents are removed apart."""
+        with self.write() as db:
+            db.execute("DELETE FROM sources WHERE corpus = ? AND path = ?", (corpus, path))
+
+    def move_source(self, corpus: Corpus, old: str, new: SourceState, keys: Mapping[str, str]) -> None:
+        """Give the documents of file ``old`` their new file and keys; chunks and vectors stay."""
+        with self.write() as db:
+            self.drop_source(corpus, old)
+            self.put_source(corpus, new)
+            for before, after in keys.items():
+                db.execute(
+                    "UPDATE documents SET key = ?, source = ? WHERE corpus = ? AND key = ?",
+                    (after, new.path, corpus, before),
+                )
+            self.put(f"labels:{corpus}", str(int(self.get(f"labels:{corpus}", "0")) + 1))
+            self._bump(corpus)  # the file name is part of what the lexical index reads
+
+    # ------------------------------------------------------------ documents and chunks
+
+    def put_documents(
+        self,
+        corpus: Corpus,
+        documents: Sequence[NewDocument],
+        *,
+        embedder_id: int,
+        vectors: Mapping[bytes, np.ndarray[Any, np.dtype[np.float32]]],
+        sources: Sequence[SourceState] = (),
+        now: datetime,
+    ) -> list[DocumentId]:
+        """Insert or replace documents with chunks, vectors and seen files, all in one transaction."""
+        ids: list[DocumentId] = []
+        with self.write() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?)",
+                [
+                    (embedder_id, key, np.ascontiguousarray(row, np.float32).tobytes())
+                    for key, row in vectors.items()
+                ],
+            )
+            for new in documents:
+                document_id = self._put_document(corpus, new, now)
+                ids.append(document_id)
+                db.executemany(
+                    "INSERT INTO chunks"
+                    ' (document_id, corpus, ordinal, start, "end", n_tokens, headings, embed_hash)'
+                    " VALUES (?,?,?,?,?,?,?,?)",
+                    [
+                        (
+                            document_id,
+                            corpus,
+                            ordinal,
+                            span.start,
+                            span.end,
+                            span.n_tokens,
+                            json.dumps(span.headings, ensure_ascii=False),
+                            key,
+                        )
+                        for ordinal, (span, key) in enumerate(zip(new.spans, new.embed_hashes, strict=True))
+                    ],
+                )
+            for state in sources:
+                self.put_source(corpus, state)
+            if documents:
+                self._bump(corpus)
+        return ids
+
+    def _put_document(self, corpus: Corpus, new: NewDocument, now: datetime) -> DocumentId:
+        """Insert a document, or replace the one with its key under the same id, so that what refers to it
+        (answers drawn from it) still does; its chunks and all that was mined from it go."""
+        doc = new.document
+        values = {
+            "source": doc.source,
+            "format": doc.format,
+            "title": storable(doc.title),
+            "ts": _iso(doc.ts),
+            "modified_at": _iso(new.modified_at),
+            "meta": _json(dict(doc.meta)),
+            "pages": json.dumps(doc.pages),
+            "indexed_from": doc.indexed_from,
+            "content_hash": new.content_hash,
+            "recipe": new.recipe,
+            "text": storable(doc.text),
+            "added_at": _iso(now),
+            "parent_id": new.parent,
+        }
+        with self.write() as db:
+            row = db.execute(
+                "SELECT id FROM documents WHERE corpus = ? AND key = ?", (corpus, doc.key)
+            ).fetchone()
+            if row is None:
+                columns = ", ".join(values)
+                cursor = db.execute(
+                    f"INSERT INTO documents (corpus, key, {columns}) VALUES (?, ?{', ?' * len(values)})",
+                    (corpus, doc.key, *values.values()),
+                )
+                return DocumentId(int(cursor.lastrowid or 0))
+            children = [r[0] for r in db.execute("SELECT id FROM documents WHERE parent_id = ?", row)]
+            self._remove(children, answers=False)
+            hashes = {r[0] for r in db.execute("SELECT embed_hash FROM chunks WHERE document_id = ?", row)}
+            db.execute("DELETE FROM chunks WHERE document_id = ?", row)
+            db.execute("DELETE FROM facts WHERE document_id = ? AND hidden = 0", row)
+            kept = set(new.embed_hashes)
+            self._drop_orphans(hashes - kept)
+            assignments = ", ".join(f"{column} = ?" for column in values)
+            db.execute(f"UPDATE documents SET {assignments} WHERE id = ?", (*values.values(), row[0]))
+            return DocumentId(int(row[0]))
+
+    def content_hashes(self, corpus: Corpus, source: str) -> dict[str, tuple[str, str]]:
+        """Return ``{key: (content hash, recipe)}`` of the documents that came from one file."""
+        rows = self._all(
+            "SELECT key, content_hash, recipe FROM documents WHERE corpus = ? AND source = ?",
+            (corpus, source),
+        )
+        return {key: (digest, recipe) for key, digest, recipe in rows}
+
+    def document_keys(self, corpus: Corpus, source: str) -> list[str]:
+        """Return the keys of the documents that came from one file, in the order they were added."""
+        rows = self._all(
+            "SELECT key FROM documents WHERE corpus = ? AND source = ? ORDER BY id", (corpus, source)
+        )
+        return [row[0] for row in rows]
+
+    def count_documents(self, corpus: Corpus, sources: Sequence[str]) -> int:
+        """Return how many documents came from these files."""
+        row = self._one(
+            "SELECT count(*) FROM documents WHERE corpus = ? AND source IN (SELECT value FROM json_each(?))",
+            (corpus, json.dumps(list(sources))),
+        )
+        return int(row[0]) if row else 0
+
+    def document_hashes(self, corpus: Corpus, keys: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+        """Return ``{key: (content hash, recipe, source)}`` for those of ``keys`` that exist."""
+        rows = self._in(
+            "SELECT key, content_hash, recipe, source FROM documents WHERE corpus = ? AND key IN ({})",
+            keys,
+            (corpus,),
+        )
+        return {key: (digest, recipe, source) for key, digest, recipe, source in rows}
+
+    def documents(
+        self,
+        corpus: Corpus | None = None,
+        *,
+        keys: Sequence[str] | None = None,
+        ids: Sequence[int] | None = None,
+        added_since: datetime | None = None,
+    ) -> list[StoredDocument]:
+        """Return documents in the order they were added."""
+        where, parameters = ["1"], []  # type: tuple[list[str], list[Any]]
+        if corpus is not None:
+            where.append("d.corpus = ?")
+            parameters.append(corpus)
+        if keys is not None:
+            where.append("d.key IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps([storable(key) for key in keys]))
+        if added_since is not None:
+            where.append("d.added_at >= ?")
+            parameters.append(_iso(added_since))
+        if ids is not None:
+            where.append("d.id IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps([int(i) for i in ids]))
+        rows = self._all(
+            f"SELECT {_DOCUMENT}, (SELECT count(*) FROM chunks c WHERE c.document_id = d.id)"
+            f" FROM documents d WHERE {' AND '.join(where)} ORDER BY d.id",
+            parameters,
+        )
+        return [
+            StoredDocument(
+                id=DocumentId(row[0]),
+                corpus=row[1],
+                key=row[2],
+                source=row[3],
+                format=row[4],
+                title=row[5],
+                ts=_time(row[6]),
+                meta=json.loads(row[7]),
+                added_at=_time(row[8]) or datetime.now(timezone.utc),
+                n_chars=row[9],
+                n_chunks=row[10],
+            )
+            for row in rows
+        ]
+
+    def text(self, document: DocumentId) -> str:
+        """Return the whole text of one document, empty when there is none."""
+        row = self._one("SELECT text FROM documents WHERE id = ?", (document,))
+        return "" if row is None else str(row[0])
+
+    def chunks(self, ids: Iterable[ChunkId]) -> dict[ChunkId, Chunk]:
+        """Return the chunks that exist among ``ids``."""
+        found: dict[ChunkId, Chunk] = {}
+        sql = f"SELECT {_CHUNK} FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.id IN ({{}})"
+        for row in self._in(sql, map(int, ids)):  # SQLite takes a numpy integer for a blob
+            pages = json.loads(row[13])
+            found[ChunkId(row[0])] = Chunk(
+                id=ChunkId(row[0]),
+                document_id=DocumentId(row[1]),
+                corpus=row[2],
+                ordinal=row[3],
+                start=row[4],
+                end=row[5],
+                n_tokens=row[6],
+                headings=tuple(json.loads(row[7])),
+                text=row[8],
+                document=row[9],
+                title=row[10],
+                ts=_time(row[11]),
+                meta=json.loads(row[12]),
+                page=sum(1 for start in pages if start <= row[4]) or None if pages else None,
+            )
+        return found
+
+    def line_of(self, document: DocumentId, offset: int) -> int:
+        """Return the line number, from 1, of a character offset in a document."""
+        row = self._one("SELECT substr(text, 1, ?) FROM documents WHERE id = ?", (offset, document))
+        return 1 if row is None else str(row[0]).count("\n") + 1
+
+    def chunk_ids(self, corpus: Corpus, filters: Filters | None = None, *, without_kind: str = "") -> Ids:
+        """Return the ids of ``corpus``, ascending, that pass ``filters``.
+
+        A document without a time of its own counts with its file's.  ``without_kind`` leaves out
+        documents whose ``meta.kind`` it is.
+        """
+        where, parameters = ["c.corpus = ?"], [corpus]  # type: tuple[list[str], list[Any]]
+        filters = filters or Filters()
+        if filters.since is not None:
+            where.append("coalesce(d.ts, d.modified_at) >= ?")
+            parameters.append(_iso(filters.since))
+        if filters.until is not None:
+            where.append("coalesce(d.ts, d.modified_at) < ?")
+            parameters.append(_iso(filters.until))
+        if filters.documents:
+            where.append("d.key IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps([storable(key) for key in filters.documents]))
+        for key, value in filters.meta.items():
+            # A list such as tags matches when it holds the value; json_each walks both kinds.
+            where.append(
+                "EXISTS (SELECT 1 FROM json_each(d.meta) m WHERE m.key = ? AND (lower(m.value) = lower(?) OR"
+                " (m.type = 'array' AND EXISTS (SELECT 1 FROM json_each(m.value) v"
+                " WHERE lower(v.value) = lower(?)))))"
+            )
+            parameters.extend((key, value, value))
+        if without_kind:
+            where.append("coalesce(json_extract(d.meta, '$.kind'), '') <> ?")
+            parameters.append(without_kind)
+        join = "" if len(where) == 1 else "JOIN documents d ON d.id = c.document_id"
+        rows = self._all(
+            f"SELECT c.id FROM chunks c {join} WHERE {' AND '.join(where)} ORDER BY c.id", parameters
+        )
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def chunk_texts(self, corpus: Corpus, after: ChunkId | None = None) -> Iterator[ChunkText]:
+        """Yield what the indexes read of each chunk of ``corpus``, ids ascending."""
+        last = int(after or 0)
+        sql = (
+            'SELECT c.id, d.key, d.title, c.headings, substr(d.text, c.start + 1, c."end" - c.start)'
+            " FROM chunks c JOIN documents d ON d.id = c.document_id"
+            " WHERE c.corpus = ? AND c.id > ? ORDER BY c.id LIMIT 2000"
+        )
+        while rows := self._all(sql, (corpus, last)):
+            for row in rows:
+                yield ChunkText(ChunkId(row[0]), row[1], row[2], tuple(json.loads(row[3])), row[4])
+            last = rows[-1][0]
+
+    def neighbours(self, document: DocumentId, ordinal: int, reach: int) -> list[Chunk]:
+        """Return the chunks of one document around ``ordinal``, in order."""
+        rows = self._all(
+            "SELECT id FROM chunks WHERE document_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
+            (document, ordinal - reach, ordinal + reach),
+        )
+        found = self.chunks(ChunkId(row[0]) for row in rows)
+        return [found[ChunkId(row[0])] for row in rows]
+
+    # ------------------------------------------------------------ embedders and vectors
+
+    def embedder_id(self, fingerprint: str, *, name: str = "", dim: int = 0) -> int:
+        """Return the number of an embedder, registering it when it is new and ``dim`` is given."""
+        row = self._one("SELECT id FROM embedders WHERE fingerprint = ?", (fingerprint,))
+        if row is not None:
+            return int(row[0])
+        with self.write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO embedders (fingerprint, name, dim) VALUES (?, ?, ?)",
+                (fingerprint, name, dim),
+            )
+        return self.embedder_id(fingerprint)
+
+    def active_embedder(self) -> tuple[int, str, str, int] | None:
+        """Return (id, fingerprint, name, dim) of the embedder the indexes use; None before the first add."""
+        row = self._one(
+            "SELECT e.id, e.fingerprint, e.name, e.dim FROM embedders e"
+            " JOIN meta m ON m.key = 'embedder' AND m.value = CAST(e.id AS TEXT)"
+        )
+        return None if row is None else (row[0], row[1], row[2], row[3])
+
+    def vectors(self, embedder_id: int, ids: Ids) -> tuple[Ids, Vectors]:
+        """Return the ids that have a vector, in the given order, and their (n, dim) rows."""
+        rows: dict[int, bytes] = {}
+        sql = (
+            "SELECT c.id, e.vector FROM chunks c JOIN embeddings e"
+            " ON e.embedder_id = ? AND e.embed_hash = c.embed_hash WHERE c.id IN ({})"
+        )
+        for chunk_id, vector in self._in(sql, [int(i) for i in ids], (embedder_id,)):
+            rows[chunk_id] = vector
+        kept = [int(i) for i in ids if int(i) in rows]
+        if not kept:
+            return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        # One copy out of SQLite's bytes into a writable matrix.
+        matrix = np.frombuffer(b"".join(rows[i] for i in kept), np.float32).reshape(len(kept), -1)
+        return np.array(kept, np.int64), matrix
+
+    def known_hashes(self, embedder_id: int, hashes: Iterable[bytes]) -> set[bytes]:
+        """Return those of ``hashes`` that already have a vector."""
+        return {
+            row[0]
+            for row in self._in(
+                "SELECT embed_hash FROM embeddings WHERE embedder_id = ? AND embed_hash IN ({})",
+                hashes,
+                (embedder_id,),
+            )
+        }
+
+    def chunks_without_vector(self, embedder_id: int, limit: int) -> list[tuple[bytes, ChunkText]]:
+        """Return up to ``limit`` (embed hash, chunk) that ``embedder_id`` has not embedded yet."""
+        rows = self._all(
+            "SELECT c.embed_hash, c.id, d.key, d.title, c.headings,"
+            ' substr(d.text, c.start + 1, c."end" - c.start)'
+            " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE NOT EXISTS"
+            " (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = c.embed_hash)"
+            " GROUP BY c.embed_hash ORDER BY c.id LIMIT ?",
+            (embedder_id, limit),
+        )
+        return [
+            (row[0], ChunkText(ChunkId(row[1]), row[2], row[3], tuple(json.loads(row[4])), row[5]))
+            for row in rows
+        ]
+
+    def counts_without_vector(self, embedder_id: int) -> int:
+        """Return how many distinct texts ``embedder_id`` has not embedded yet."""
+        row = self._one(
+            "SELECT count(DISTINCT embed_hash) FROM chunks c WHERE NOT EXISTS"
+            " (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = c.embed_hash)",
+            (embedder_id,),
+        )
+        return int(row[0]) if row else 0
+
+    def put_vectors(
+        self, embedder_id: int, vectors: Mapping[bytes, np.ndarray[Any, np.dtype[np.float32]]]
+    ) -> None:
+        """Add vectors of chunks that are stored already."""
+        with self.write() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO embeddings VALUES (?, ?, ?)",
+                [(embedder_id, k, np.ascontiguousarray(v, np.float32).tobytes()) for k, v in vectors.items()],
+            )
+
+    def activate_embedder(self, embedder_id: int, corpora: Sequence[Corpus]) -> None:
+        """Make an embedder the one the indexes use and drop the vectors of all others."""
+        with self.write() as db:
+            self.put("embedder", str(embedder_id))
+            db.execute("DELETE FROM embedders WHERE id <> ?", (embedder_id,))  # cascades to its vectors
+            for corpus in corpora:
+                self._bump(corpus)
+
+    # ------------------------------------------------------------ removal
+
+    def remove_documents(self, ids: Sequence[DocumentId], *, answers: bool) -> Forgotten:
+        """Remove documents with their chunks, vectors, facts and what was mined from them.
+
+        ``answers`` also removes every answer that was written from them, as forgetting demands; a file
+        that merely went away keeps the conversation about it.
+        """
+        with self.write():
+            return self._remove([int(i) for i in ids], answers=answers)
+
+    def remove_answers_about(self, keys: Sequence[str]) -> Forgotten:
+        """Remove answers written from documents called ``keys``, also where those are long gone."""
+        with self.write() as db:
+            rows = db.execute(
+                "SELECT DISTINCT interaction_id FROM interaction_documents"
+                " WHERE document_key IN (SELECT value FROM json_each(?))",
+                (json.dumps([storable(key) for key in keys]),),
+            ).fetchall()
+            return self._remove_interactions([row[0] for row in rows])
+
+    def keys_of_answers(self) -> set[str]:
+        """Return the keys of all documents that answers were written from, also of those long gone."""
+        return {row[0] for row in self._all("SELECT DISTINCT document_key FROM interaction_documents")}
+
+    def _remove(self, ids: Sequence[int], *, answers: bool) -> Forgotten:
+        if not ids:
+            return Forgotten()
+        with self.write() as db:
+            doomed, fresh = set(ids), set(ids)
+            while fresh:
+                rows = self._all(
+                    "SELECT id FROM documents WHERE parent_id IN (SELECT value FROM json_each(?))",
+                    (json.dumps(sorted(fresh)),),
+                )
+                fresh = {row[0] for row in rows} - doomed
+                doomed |= fresh
+            placed = (json.dumps(sorted(doomed)),)
+            among = "IN (SELECT value FROM json_each(?))"
+            gone = Forgotten()
+            if answers:
+                rows = db.execute(
+                    f"SELECT interaction_id FROM interaction_documents WHERE document_id {among}"
+                    f" UNION SELECT id FROM interactions WHERE document_id {among}",
+                    (*placed, *placed),
+                ).fetchall()
+                gone = self._remove_interactions([row[0] for row in rows])
+            (n_facts,) = db.execute(
+                f"SELECT count(*) FROM facts WHERE document_id {among}", placed
+            ).fetchone()
+            chunks = db.execute(
+                f"SELECT corpus, embed_hash FROM chunks WHERE document_id {among}", placed
+            ).fetchall()
+            # Counted first: rows that go by cascade are not in SQLite's own count.
+            (n_documents,) = db.execute(f"SELECT count(*) FROM documents WHERE id {among}", placed).fetchone()
+            db.execute(f"DELETE FROM documents WHERE id {among}", placed)
+            n_embeddings = self._drop_orphans({row[1] for row in chunks})
+            for corpus in {row[0] for row in chunks}:
+                self._bump(corpus)
+            return Forgotten(
+                documents=n_documents + gone.documents,
+                chunks=len(chunks) + gone.chunks,
+                embeddings=n_embeddings + gone.embeddings,
+                interactions=gone.interactions,
+                facts=n_facts + gone.facts,
+            )
+
+    def _remove_interactions(self, ids: Sequence[str]) -> Forgotten:
+        """Remove exchanges and their entries in the history corpus."""
+        if not ids:
+            return Forgotten()
+        with self.write() as db:
+            entries = [
+                row[0]
+                for row in self._in(
+                    "SELECT document_id FROM interactions WHERE document_id IS NOT NULL AND id IN ({})", ids
+                )
+            ]
+            db.executemany("DELETE FROM interactions WHERE id = ?", [(i,) for i in ids])
+            rest = self._remove(entries, answers=True)
+            return replace(rest, interactions=rest.interactions + len(ids))
+
+    def _drop_orphans(self, hashes: Iterable[bytes]) -> int:
+        """Delete vectors that no chunk uses any more; return how many."""
+        used = {
+            row[0]
+            for row in self._in("SELECT DISTINCT embed_hash FROM chunks WHERE embed_hash IN ({})", hashes)
+        }
+        gone = [(h,) for h in hashes if h not in used]
+        with self.write() as db:
+            before = db.total_changes
+            db.executemany("DELETE FROM embeddings WHERE embed_hash = ?", gone)
+            return db.total_changes - before
+
+    def scrub(self) -> None:
+        """Leave no removed byte in the database file or its log.
+
+        ``secure_delete`` zeroes freed cells, but rebalanced pages may keep copies; rewriting the file and
+        emptying the log removes them.  Raises: WorkspaceLocked while another process reads the log.
+        """
+        with self._lock:
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.execute("VACUUM")
+                (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise sqlite3.OperationalError("database is locked")
+            except sqlite3.DatabaseError as exc:
+                raise _explain(exc, self.path) from exc
+
+    # ------------------------------------------------------------ interactions
+
+    def put_interaction(
+        self,
+        interaction: Interaction,
+        *,
+        documents: Mapping[DocumentId, str] | None = None,
+        history: DocumentId | None = None,
+    ) -> None:
+        """Store one exchange and which documents (id: key) its answer may hold words of."""
+        with self.write() as db:
+            db.execute(
+                "INSERT INTO interactions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    interaction.id,
+                    storable(interaction.session),
+                    _iso(interaction.asked_at),
+                    storable(interaction.query),
+                    storable(interaction.resolved),
+                    storable(interaction.answer),
+                    int(interaction.abstained),
+                    interaction.model,
+                    _json([_citation_json(c) for c in interaction.citations]),
+                    interaction.prompt_sha256,
+                    json.dumps(interaction.chunk_ids),
+                    json.dumps(
+                        [
+                            interaction.usage.prompt_tokens,
+                            interaction.usage.completion_tokens,
+                            interaction.usage.cached_tokens,
+                        ]
+                    ),
+                    _json(interaction.ledger),
+                    history,
+                ),
+            )
+            db.executemany(
+                "INSERT OR IGNORE INTO interaction_documents VALUES (?, ?, ?)",
+                [(interaction.id, d, key) for d, key in (documents or {}).items()],
+            )
+
+    def interactions(
+        self, *, session: str | None = None, id: str | None = None, limit: int = 100
+    ) -> list[Interaction]:
+        """Return the latest exchanges, newest first."""
+        where, parameters = ["1"], []  # type: tuple[list[str], list[Any]]
+        if session is not None:
+            where.append("session = ?")
+            parameters.append(session)
+        if id is not None:
+            where.append("id = ?")
+            parameters.append(id)
+        rows = self._all(
+            "SELECT id, session, asked_at, query, resolved, answer, abstained, model, citations,"
+            f" prompt_sha256, chunk_ids, usage, ledger FROM interactions WHERE {' AND '.join(where)}"
+            " ORDER BY asked_at DESC, rowid DESC LIMIT ?",
+            (*parameters, limit),
+        )
+        return [
+            Interaction(
+                id=row[0],
+                session=row[1],
+                asked_at=_time(row[2]) or datetime.now(timezone.utc),
+                query=row[3],
+                resolved=row[4],
+                answer=row[5],
+                abstained=bool(row[6]),
+                model=row[7],
+                citations=tuple(Citation(**c) for c in json.loads(row[8])),
+                prompt_sha256=row[9],
+                chunk_ids=tuple(json.loads(row[10])),
+                usage=Usage(*json.loads(row[11])),
+                ledger=json.loads(row[12]),
+            )
+            for row in rows
+        ]
+
+    def put_feedback(self, feedback: Feedback, now: datetime) -> None:
+        """Add a mark to an exchange.  Raises: WorkspaceError when there is no such exchange."""
+        with self.write() as db:
+            if not db.execute("SELECT 1 FROM interactions WHERE id = ?", (feedback.interaction,)).fetchone():
+                raise WorkspaceError(
+                    f"there is no interaction {feedback.interaction!r}",
+                    hint="ragperso search --corpus history",
+                )
+            db.execute(
+                "INSERT INTO feedback (interaction_id, verdict, edited, at) VALUES (?, ?, ?, ?)",
+                (feedback.interaction, feedback.verdict, storable(feedback.edited), _iso(now)),
+            )
+
+    def feedback(self, interaction: str | None = None) -> list[Feedback]:
+        """Return marks, oldest first."""
+        rows = self._all(
+            "SELECT interaction_id, verdict, edited, at FROM feedback WHERE ? IS NULL OR interaction_id = ?"
+            " ORDER BY id",
+            (interaction, interaction),
+        )
+        return [Feedback(row[0], row[1], row[2], _time(row[3])) for row in rows]
+
+    # ------------------------------------------------------------ profile
+
+    def put_fact(
+        self,
+        text: str,
+        *,
+        origin: str,
+        now: datetime,
+        document: DocumentId | None = None,
+        start: int = 0,
+        end: int = 0,
+    ) -> int:
+        """Add a statement about the person unless the same text is there (also hidden); return its id."""
+        text = storable(text)
+        with self.write() as db:
+            old = db.execute("SELECT id FROM facts WHERE text = ?", (text,)).fetchone()
+            if old is not None:
+                if origin == "user":  # said again by the person: it is theirs and visible
+                    db.execute("UPDATE facts SET hidden = 0, origin = 'user' WHERE id = ?", old)
+                return int(old[0])
+            cursor = db.execute(
+                'INSERT INTO facts (text, origin, document_id, start, "end", at) VALUES (?, ?, ?, ?, ?, ?)',
+                (text, origin, document, start, end, _iso(now)),
+            )
+            return int(cursor.lastrowid or 0)
+
+    def put_mined_fact(self, text: str, *, document: DocumentId, start: int, end: int, now: datetime) -> bool:
+        """Add a statement found in a document unless it is known or was taken out; return if it is new."""
+        with self.write() as db:
+            known = db.execute("SELECT 1 FROM facts WHERE text = ?", (text,)).fetchone()
+            if known or self.is_hidden_fact(text):
+                return False
+            self.put_fact(text, origin="mined", document=document, start=start, end=end, now=now)
+            return True
+
+    def facts(self) -> list[Fact]:
+        """Return the visible statements, the person's own first, then newest first."""
+        rows = self._all(
+            "SELECT f.id, f.text, f.origin, coalesce(d.key, ''), f.start, f.\"end\", f.at FROM facts f"
+            " LEFT JOIN documents d ON d.id = f.document_id WHERE f.hidden = 0"
+            " ORDER BY f.origin <> 'user', f.at DESC, f.id"
+        )
+        return [Fact(row[0], row[1], row[2], row[3], row[4], row[5], _time(row[6])) for row in rows]
+
+    def remove_facts(self, ids: Sequence[int]) -> int:
+        """Delete the person's own statements and hide mined ones; return how many were there.
+
+        A mined one keeps no text but a hash, so that mining the same document does not bring it back.
+        """
+        n_removed = 0
+        with self.write() as db:
+            for fact_id in ids:
+                row = db.execute(
+                    "SELECT origin, text FROM facts WHERE id = ? AND hidden = 0", (fact_id,)
+                ).fetchone()
+                if row is None:
+                    continue
+                n_removed += 1
+                if row[0] == "user":
+                    db.execute("DELETE FROM facts WHERE id = ?", (fact_id,))
+                else:
+                    db.execute(
+                        "UPDATE facts SET hidden = 1, text = ? WHERE id = ?", (content_hash(row[1]), fact_id)
+                    )
+        return n_removed
+
+    def is_hidden_fact(self, text: str) -> bool:
+        """Say whether the person took this statement out."""
+        return (
+            self._one("SELECT 1 FROM facts WHERE hidden = 1 AND text = ?", (content_hash(text),)) is not None
+        )
+
+    def profile_values(self) -> dict[str, Json]:
+        """Return the settings of the profile: name, languages, addresses."""
+        return {row[0]: json.loads(row[1]) for row in self._all("SELECT key, value FROM profile")}
+
+    def put_profile_value(self, key: str, value: Json) -> None:
+        """Set or, with None, remove one setting of the profile."""
+        with self.write() as db:
+            if value is None:
+                db.execute("DELETE FROM profile WHERE key = ?", (key,))
+            else:
+                db.execute(
+                    "INSERT OR REPLACE INTO profile VALUES (?, ?)",
+                    (key, _json(value)),
+                )
+
+    # ------------------------------------------------------------ audit and health
+
+    def put_audit(self, action: str, detail: Mapping[str, Json], now: datetime) -> None:
+        """Append one event, chained to the last by SHA-256.  Never give it content."""
+        with self.write() as db:
+            last = db.execute("SELECT hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+            body = json.dumps(dict(detail), ensure_ascii=False, sort_keys=True)
+            at = _iso(now) or ""
+            digest = content_hash("\n".join((last[0] if last else "", at, action, body)))
+            db.execute(
+                "INSERT INTO audit (at, action, detail, hash) VALUES (?, ?, ?, ?)", (at, action, body, digest)
+            )
+
+    def audit(self) -> tuple[list[AuditEvent], bool]:
+        """Return all events, oldest first, and whether their chain of hashes is unbroken."""
+        events, previous, intact = [], "", True
+        for seq, at, action, body, digest in self._all(
+            "SELECT seq, at, action, detail, hash FROM audit ORDER BY seq"
+        ):
+            intact &= digest == content_hash("\n".join((previous, at, action, body)))
+            previous = digest
+            when = _time(at) or datetime.now(timezone.utc)
+            events.append(AuditEvent(seq, when, action, json.loads(body), digest))
+        return events, intact
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows each table holds, documents and chunks by corpus as ``documents:history``."""
+        found: dict[str, int] = {}
+        for table in ("documents", "chunks"):
+            for corpus, n in self._all(f"SELECT corpus, count(*) FROM {table} GROUP BY corpus"):
+                found[f"{table}:{corpus}"] = n
+        for table in ("sources", "embeddings", "interactions", "feedback", "facts", "audit"):
+            row = self._one(f"SELECT count(*) FROM {table}")
+            found[table] = int(row[0]) if row else 0
+        return found
+
+    # ------------------------------------------------------------ a portable copy
+
+    def columns(self, table: str) -> list[str]:
+        """Return the column names of ``table``, in order; empty when there is no such table."""
+        return [row[0] for row in self._all("SELECT name FROM pragma_table_info(?)", (table,))]
+
+    def rows(self, table: str) -> Iterator[tuple[Any, ...]]:
+        """Yield every row of one of :data:`TABLES` in a fixed order.
+
+        Hold :meth:`write` around several tables, so that they belong to one moment.
+        """
+        _check_table(table)
+        if table in ("meta", "sources", "interaction_documents", "profile"):  # small, and without a rowid
+            yield from self._all(f"SELECT * FROM {table} ORDER BY 1, 2")
+            return
+        last = -1
+        while found := self._all(
+            f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 500", (last,)
+        ):
+            yield from (row[1:] for row in found)  # in pages: all documents need not fit into memory
+            last = found[-1][0]
+
+    def put_rows(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+        """Insert rows as :meth:`rows` gave them, ids included; return how many.
+
+        Raises: ValueError for a column that ``table`` has not; WorkspaceError for a row that does not fit.
+        """
+        _check_table(table)
+        if unknown := set(columns) - set(self.columns(table)):
+            raise ValueError(f"{table} has no column {sorted(unknown)[0]!r}")
+        names = ", ".join(f'"{column}"' for column in columns)
+        if table == "sqlite_sequence":  # made by SQLite with the first id; no unique key to replace by
+            with self.write() as db:
+                db.execute("DELETE FROM sqlite_sequence")
+        with self.write() as db:
+            before = db.total_changes
+            db.executemany(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})", rows)
+            return db.total_changes - before
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the database itself; empty when it is sound."""
+        found = [str(row[0]) for row in self._all("PRAGMA integrity_check(5)") if row[0] != "ok"]
+        if self._all("PRAGMA foreign_key_check"):
+            found.append("rows refer to rows that are gone")
+        return found
+
+
+def storable(text: str) -> str:
+    """Return ``text`` with what UTF-8 and SQLite cannot hold (lone surrogates, NUL) replaced one for one.
+
+    Such text comes from damaged files and from arguments on the command line; offsets stay as they are.
+    In a comparison SQLite would end it at the NUL and take "a\\0b" for "a".
+    """
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _json(value: Json) -> str:
+    return storable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _check_table(table: str) -> None:
+    if table not in TABLES:
+        raise ValueError(f"{table!r} is not a table of a person")
+
+
+def _citation_json(citation: Citation) -> dict[str, Json]:
+    return {
+        "label": citation.label,
+        "document": citation.document,
+        "start": citation.start,
+        "end": citation.end,
+        "chunk": citation.chunk,
+        "page": citation.page,
+        "line": citation.line,
+        "heading": citation.heading,
+    }
+
+
+def _iso(value: datetime | None) -> str | None:
+    """Return UTC in one fixed form, so that text order is time order; naive times count as UTC."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=timezone.utc)
+    return value.astimezone(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
+def _explain(exc: sqlite3.DatabaseError, path: Path) -> WorkspaceError:
+    """Return what a SQLite error means for the person, with the remedy."""
+    text = str(exc)
+    if "locked" in text or "busy" in text:
+        return WorkspaceLocked(
+            f"{path} is in use by another process (waited {BUSY_TIMEOUT_S:.0f} s)",
+            hint="wait for it to finish, or stop it, and run the command again",
+        )
+    if "full" in text:
+        return WorkspaceError(
+            f"the disk is full: nothing more could be written to {path}; what was stored is safe",
+            hint="free some space and run the command again; it continues where it stopped",
+        )
+    if "not a database" in text or "malformed" in text:
+        return WorkspaceError(
+            f"{path} is damaged: {text}", hint="ragperso doctor, or ragperso import a backup"
+        )
+    return WorkspaceError(f"{path}: {text}", hint="ragperso doctor")

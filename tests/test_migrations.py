@@ -1,0 +1,67 @@
+"""Schema steps run once, together, and never on a newer store."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ragperso import migrations
+from ragperso.errors import SchemaTooNew
+from ragperso.migrations import MIGRATIONS, SCHEMA_VERSION, migrate
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+
+def test_a_new_store_gets_every_step_and_then_none(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "a.db")
+    assert migrate(connection) == len(MIGRATIONS)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert {"documents", "chunks", "embeddings", "interactions", "facts", "audit"} <= tables(connection)
+    assert migrate(connection) == 0
+    connection.close()
+
+
+def test_a_step_that_fails_undoes_the_steps_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half_way (x)")
+        raise sqlite3.OperationalError("no")
+
+    connection = open_database(tmp_path / "a.db")
+    monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, broken))
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection)
+    assert tables(connection) == set()
+    assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+    monkeypatch.undo()
+    assert migrate(connection) == len(MIGRATIONS)
+    connection.close()
+
+
+def test_a_newer_store_is_refused(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "a.db")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(SchemaTooNew) as caught:
+        migrate(connection)
+    assert "upgrade" in caught.value.hint
+    assert tables(connection) == set()
+    connection.close()
+
+
+def test_ids_of_documents_and_chunks_are_never_reused(tmp_path: Path) -> None:
+    connection = open_database(tmp_path / "a.db")
+    migrate(connection)
+    for table in ("documents", "chunks", "facts"):
+        (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        assert "AUTOINCREMENT" in sql
+    connection.close()

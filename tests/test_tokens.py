@@ -1,0 +1,211 @@
+"""ragperso.tokens: the same words come out of a question and of the text that answers it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragperso.tokens import (
+    MAX_TOKEN_CHARS,
+    content_words,
+    detect_language,
+    document_tokens,
+    lexical_tokens,
+    shingles,
+    stemming_language,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The banks are running", ["bank", "run"]),
+        ("Ana's notes", ["ana", "note"]),
+        ("Ana’s notes", ["ana", "note"]),
+        ("PDFs, URLs and TVs", ["pdf", "url", "tv"]),
+        ("ＡＢＣ", ["abc"]),
+        ("soft\u00adhyphen zero\u200bwidth", ["softhyphen", "zerowidth"]),
+        ("1,000 and 3,5", ["1000", "1", "000", "3", "5"]),
+        ("_emphasis_ and __init__", ["emphasi", "init"]),
+        ("___ --- ... * #", []),
+        ("", []),
+        ("C", ["c"]),
+    ],
+)
+def test_english_words_are_folded_stemmed_and_freed_of_stop_words(text: str, expected: list[str]) -> None:
+    assert lexical_tokens(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("snake_case", ["snake_case", "snake", "case"]),
+        ("GitHub", ["git", "hub", "github"]),
+        ("C++", ["c++", "c"]),
+        ("C#", ["c#", "c"]),
+        (".NET", [".net", "net"]),
+        ("--dry-run", ["--dry-run", "dri", "run"]),
+        ("foo.bar", ["foo.bar", "foo", "bar"]),
+        ("std::vector", ["std::vector", "std", "vector"]),
+        ("v1.2.3", ["v1.2.3", "v", "1", "v1", "2", "3"]),
+        ("#W2611340", ["#w2611340", "w", "2611340", "w2611340"]),
+        ("ana.m@ex.org", ["ana.m@ex.org", "ana.m", "ana", "m", "ex.org", "ex", "org"]),
+        ("src/my_file.py", ["src/my_file.py", "src", "my_file.py", "my", "file", "py"]),
+        ("python3", ["python", "3", "python3"]),
+    ],
+)
+def test_identifiers_give_themselves_and_their_parts(text: str, expected: list[str]) -> None:
+    assert lexical_tokens(text) == expected
+    assert lexical_tokens(f"see {text}, please")[1:-1] == expected, "inside a sentence as well"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("我的猫", ["我的", "的猫", "我", "的", "猫"]),  # Han: pairs, and each character
+        ("ひらがな", ["ひら", "らが", "がな"]),
+        ("猫", ["猫"]),
+        ("은행을", ["은행", "행을"]),
+        ("ไทย", ["ไท", "ทย"]),
+        ("كِتَـــاب", ["كتاب"]),  # vowel signs and stretching vanish
+        ("ёлки", ["елк"]),
+        ("DNS设置", ["dn", "设置", "设", "置"]),
+    ],
+)
+def test_other_scripts(text: str, expected: list[str]) -> None:
+    assert lexical_tokens(text) == expected
+
+
+def test_accents_and_umlauts_do_not_separate_spellings() -> None:
+    assert lexical_tokens("Müller", ["de"]) == lexical_tokens("Muller", ["de"]) == ["mull"]
+    assert lexical_tokens("Straße", ["de"]) == lexical_tokens("Strasse", ["de"])
+    assert lexical_tokens("l'élève", ["fr"]) == lexical_tokens("eleve", ["fr"]) == ["elev"]
+    assert lexical_tokens("Ångström", ["en"]) == lexical_tokens("angstrom", ["en"])
+
+
+def test_a_query_meets_documents_cut_with_any_language_of_the_corpus() -> None:
+    german = document_tokens("Ich habe die Banken gewechselt und bin nicht zufrieden mit dem Konto.")
+    english = document_tokens("I have been running to the banks.")
+    assert "bank" in german
+    assert "bank" in english
+    for query in ("Banken", "banks"):
+        assert "bank" in lexical_tokens(query, ["en", "de"])
+    # One word under two languages: each stem once.
+    assert lexical_tokens("Banken", ["en", "de"]) == ["banken", "bank"]
+    assert lexical_tokens("die", ["en", "de"]) == ["die"], "dropped in German, searched for in English"
+    assert lexical_tokens("die", ["de"]) == []
+    assert lexical_tokens("banks", ["zh", "", "en"]) == ["bank"], (
+        "languages without a stemmer count as English"
+    )
+    assert lexical_tokens("banks", []) == ["bank"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("when did I change banks?", "en"),
+        ("Wo ist die Rechnung vom Zahnarzt?", "de"),
+        ("où est la banque", "fr"),
+        ("¿dónde está el banco?", "es"),
+        ("dov'è la banca più vicina", "it"),
+        ("waar is mijn fiets", "nl"),
+        ("onde você estava ontem", "pt"),
+        ("银行卡在哪里", "zh"),
+        ("猫が好きです", "ja"),
+        ("은행은 어디에 있나요", "ko"),
+        ("أين المكتبة", "ar"),
+        ("где мои ключи", "ru"),
+        ("Python", ""),
+        ("", ""),
+        ("12:30 42 %", ""),
+    ],
+)
+def test_detect_language(text: str, language: str) -> None:
+    assert detect_language(text) == language
+
+
+def test_one_foreign_name_does_not_change_the_language() -> None:
+    assert detect_language("What did Müller say about the contract when we met?") == "en"
+    assert detect_language("Notes on 東京 and what we did there with the team") == "en"
+    assert stemming_language("银行卡在哪里") == "en"
+
+
+def test_content_words_leave_the_function_words_out() -> None:
+    assert content_words("Where did you say that the car is?") == {"say", "car"}
+    assert content_words("Wo habe ich das Fahrrad abgestellt?") == {"fahrrad", "abgestellt"}
+    long = "The invoices were paid by the bank in March, and they were not refunded."
+    assert content_words("invoices paid", "en") <= content_words(long, "en")
+
+
+def test_shingles_count_shared_runs_of_three_words() -> None:
+    first, second = shingles("a b c d e"), shingles("x b c d e")
+    assert len(first) == 3  # abc bcd cde
+    assert len(first & second) == 2  # bcd cde
+    assert shingles("A, b; C!") == shingles("a b c"), "case and punctuation do not count"
+    assert len(shingles("two words")) == 1
+    assert len(shingles("我的猫在")) == 2
+    assert shingles(" ... ") == set()
+
+
+def test_shingles_are_equal_in_another_process() -> None:
+    code = "from ragperso.tokens import shingles; print(sorted(shingles('one two three four')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == str(sorted(shingles("one two three four")))
+
+
+@given(st.text(max_size=200), st.lists(st.sampled_from(["en", "de", "fr", "es", "zh", ""]), max_size=3))
+def test_any_text_gives_short_tokens_without_white_space(text: str, languages: list[str]) -> None:
+    tokens = lexical_tokens(text, languages)
+    assert all(token and len(token) <= MAX_TOKEN_CHARS for token in tokens)
+    assert all(token.split() == [token] for token in tokens), "tokens are stored joined by spaces"
+    assert tokens == lexical_tokens(text, languages), "the cache answers as the first time"
+    detect_language(text)
+    content_words(text)
+    shingles(text)
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+def test_spelling_in_another_normal_form_changes_nothing(text: str) -> None:
+    import unicodedata
+
+    assert lexical_tokens(unicodedata.normalize("NFD", text)) == lexical_tokens(
+        unicodedata.normalize("NFC", text)
+    )
+
+
+@pytest.mark.parametrize(
+    "unit", ["a.b-", "word ", "a", "我", "--", "a'", ".", "aB", "#@.", "é", "1,", "_", "\ud800", "a\u0301"]
+)
+def test_a_query_of_30_kb_costs_milliseconds(unit: str) -> None:
+    text = unit * (30_000 // len(unit))
+    began = time.process_time()
+    lexical_tokens(text, ["en", "de", "fr"])
+    detect_language(text)
+    shingles(text)
+    assert time.process_time() - began < 0.5  # 5 to 60 ms; the slack is for a busy machine
+
+
+def test_many_threads_get_the_same_tokens() -> None:
+    texts = [f"running walker{i} Häuser_{i}" for i in range(300)]
+    expected = [lexical_tokens(text, ("en", "de")) for text in texts]
+    from ragperso import tokens
+
+    tokens._cutter.cache_clear()
+    results: list[list[list[str]]] = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append([lexical_tokens(text, ("en", "de")) for text in texts])
+        )
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 4
