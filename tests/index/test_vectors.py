@@ -1,0 +1,160 @@
+"""ragperso.index.vectors: what the FAISS file holds, and what is refused."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+
+from ragperso.errors import CorruptIndex
+from ragperso.index.vectors import VectorIndex
+from ragperso.types import ChunkId
+
+
+def ids(*numbers: int) -> list[ChunkId]:
+    return [ChunkId(number) for number in numbers]
+
+
+@pytest.fixture
+def index() -> VectorIndex:
+    index = VectorIndex(3)
+    index.add(ids(30, 10, 20), np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32))
+    return index
+
+
+def test_ids_are_sorted_and_counted(index: VectorIndex) -> None:
+    assert index.ids.tolist() == [10, 20, 30]
+    assert index.ids.dtype == np.int64
+    assert len(index) == 3
+    assert VectorIndex(3).ids.tolist() == []
+
+
+def test_a_saved_index_answers_alike_and_can_be_changed(index: VectorIndex, tmp_path: Path) -> None:
+    path = tmp_path / "naïve 猫.faiss"
+    index.save(path)
+    loaded = VectorIndex.load(path, 3)
+    query = np.array([1, 0.5, 0], np.float32)
+    assert loaded.search(query, 9) == index.search(query, 9)
+    loaded.remove(ids(30))
+    loaded.add(ids(5), np.array([[0, 0, 2]], np.float32))
+    assert loaded.ids.tolist() == [5, 10, 20]
+
+
+def test_an_empty_index_round_trips(tmp_path: Path) -> None:
+    VectorIndex(3).save(tmp_path / "empty")
+    assert len(VectorIndex.load(tmp_path / "empty", 3)) == 0
+
+
+def test_removed_rows_leave_no_bytes_in_the_file(tmp_path: Path) -> None:
+    index = VectorIndex(8)
+    secret = np.array([[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]], np.float32)
+    secret /= np.linalg.norm(secret)
+    index.add(
+        ids(1, 2, 3), np.vstack([np.eye(8, dtype=np.float32)[:1], secret, np.eye(8, dtype=np.float32)[1:2]])
+    )
+    index.save(tmp_path / "before")
+    needle = secret.tobytes()[4:20]
+    assert needle in (tmp_path / "before").read_bytes()
+    index.remove(ids(2))
+    index.save(tmp_path / "after")
+    assert needle not in (tmp_path / "after").read_bytes()
+
+
+def test_another_dimension_or_size_is_refused(index: VectorIndex, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    index.save(path)
+    with pytest.raises(CorruptIndex, match="3 dimensions, not 4"):
+        VectorIndex.load(path, 4)
+    with pytest.raises(CorruptIndex, match="larger than 50 bytes"):
+        VectorIndex.load(path, 3, max_bytes=50)
+    with pytest.raises(CorruptIndex, match="cannot be read"):
+        VectorIndex.load(tmp_path / "absent", 3)
+
+
+def test_other_kinds_of_index_are_refused(tmp_path: Path) -> None:
+    flat = faiss.IndexFlatIP(3)
+    others = {
+        "bare": flat,
+        "l2": faiss.IndexIDMap2(faiss.IndexFlatL2(3)),
+        "hnsw": faiss.IndexIDMap2(faiss.IndexHNSWFlat(3, 4)),
+    }
+    for name, other in others.items():
+        (tmp_path / name).write_bytes(faiss.serialize_index(other).tobytes())
+        with pytest.raises(CorruptIndex):
+            VectorIndex.load(tmp_path / name, 3)
+
+
+def test_repeated_ids_and_long_rows_are_refused(tmp_path: Path) -> None:
+    raw = faiss.IndexIDMap2(faiss.IndexFlatIP(2))
+    raw.add_with_ids(np.eye(2, dtype=np.float32), np.array([4, 4]))
+    (tmp_path / "twice").write_bytes(faiss.serialize_index(raw).tobytes())
+    with pytest.raises(CorruptIndex, match="repeated"):
+        VectorIndex.load(tmp_path / "twice", 2)
+    for value in (2.0, np.nan, np.inf):
+        raw = faiss.IndexIDMap2(faiss.IndexFlatIP(2))
+        raw.add_with_ids(np.array([[value, 0]], np.float32), np.array([4]))
+        (tmp_path / "long").write_bytes(faiss.serialize_index(raw).tobytes())
+        with pytest.raises(CorruptIndex, match="unit"):
+            VectorIndex.load(tmp_path / "long", 2)
+
+
+def test_a_file_cut_anywhere_is_refused(index: VectorIndex, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    index.save(path)
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CorruptIndex):
+            VectorIndex.load(path, 3)
+    path.write_bytes(whole + b"\0")
+    with pytest.raises(CorruptIndex):
+        VectorIndex.load(path, 3)
+
+
+def test_a_flipped_byte_is_refused_or_leaves_a_sound_index(index: VectorIndex, tmp_path: Path) -> None:
+    """A change in a value cannot be seen without a checksum; one in a length or an id type must be."""
+    path = tmp_path / "index"
+    index.save(path)
+    whole = path.read_bytes()
+    n_refused = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x80
+        path.write_bytes(bytes(damaged))
+        try:
+            loaded = VectorIndex.load(path, 3)
+        except CorruptIndex:
+            n_refused += 1
+        else:
+            assert len(loaded) == 3
+            assert len(loaded.search(np.array([1, 0, 0], np.float32), 9)) == 3
+    assert n_refused > 40  # every byte of the lengths, types and signs of ids
+
+
+def test_a_header_that_asks_for_gigabytes_allocates_nothing(index: VectorIndex, tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    index.save(path)
+    damaged = bytearray(path.read_bytes())
+    for offset in (8, 8 + 37):  # the row counts of both headers
+        struct.pack_into("<q", damaged, offset, 2**31)
+    path.write_bytes(bytes(damaged))
+    with pytest.raises(CorruptIndex):
+        VectorIndex.load(path, 3)
+
+
+def test_searching_does_not_change_the_number_of_threads(index: VectorIndex) -> None:
+    before = faiss.omp_get_max_threads()
+    index.search(np.ones(3, np.float32), 2)
+    assert faiss.omp_get_max_threads() == before
+
+
+def test_importing_it_needs_no_model_library() -> None:
+    code = "import sys, ragperso.index.vectors, ragperso.index.lexical; print(sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("torch", "transformers", "sentence_transformers", "bm25s", "rank_bm25"):
+        assert f"'{heavy}'" not in out
