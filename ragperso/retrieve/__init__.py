@@ -1,0 +1,1 @@
+"""Stage 3, retrieve: find, fuse, judge and order what answers a query."""
