@@ -1,0 +1,251 @@
+"""Stage 4, assemble: the prompt and the account of it.
+
+In: a query, hits, exemplars, a profile, the conversation, limits, a token counter.  Out: a :class:`Prompt`.
+Never: reads a disk, calls a model, exceeds the budget, leaves something out without saying so.
+
+Order: system text, profile, exemplars (the same for every question of a person, so a model's cache of them
+stays good) -- then the conversation, the passages and the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ragperso.assemble import templates
+from ragperso.assemble.budget import Budget, Count, clip
+from ragperso.errors import BudgetTooSmall
+from ragperso.types import (
+    Dropped,
+    Exemplar,
+    Hit,
+    LedgerItem,
+    Message,
+    Passage,
+    Profile,
+    Prompt,
+    Query,
+    Section,
+    Turn,
+)
+
+CountMessages = Callable[[Sequence[Message]], int]
+
+
+@dataclass(slots=True)
+class _Part:
+    """One thing that may go into the prompt."""
+
+    item: str
+    text: str
+    tokens: int
+    detail: str = ""
+    passage: Passage | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """The prompt while it is being fitted."""
+
+    task: Literal["ask", "write"]
+    system: str
+    question: str
+    name: str
+    languages: tuple[str, ...]
+    style: list[_Part] = field(default_factory=list)
+    facts: list[_Part] = field(default_factory=list)
+    exemplars: list[_Part] = field(default_factory=list)
+    turns: list[_Part] = field(default_factory=list)
+    passages: list[_Part] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+    def messages(self) -> tuple[Message, ...]:
+        profile = templates.render_profile(
+            self.name, self.languages, [p.text for p in self.style], [p.text for p in self.facts]
+        )
+        system = "\n\n".join(
+            [self.system, *([profile] if profile else []), *(p.text for p in self.exemplars)]
+        )
+        passages = [part.text for part in self.passages]
+        if self.task == "write":
+            user = templates.render_write(self.question, passages)
+        else:
+            user = templates.render_ask(self.question, passages, [p.text for p in self.turns])
+        return (Message("system", system), Message("user", user))
+
+    def drop_weakest(self) -> bool:
+        """Take out the part that is missed least; return whether there was one."""
+        # The last passage is the least relevant; the last that stays is worth more than any exemplar.
+        for parts, keep in (
+            (self.turns, 0),
+            (self.passages, 1),
+            (self.exemplars, 0),
+            (self.facts, 0),
+            (self.style, 0),
+            (self.passages, 0),
+        ):
+            if len(parts) > keep:
+                part = parts.pop(0) if parts is self.turns else parts.pop()  # the oldest turn goes first
+                self.dropped.append(Dropped(part.item, part.tokens, "the prompt's token budget is full"))
+                return True
+        return False
+
+
+def assemble(
+    query: Query,
+    *,
+    hits: Sequence[Hit],
+    profile: Profile,
+    exemplars: Sequence[Exemplar],
+    turns: Sequence[Turn],
+    budget: Budget,
+    max_passages: int,
+    min_relevance: float,
+    count: Count,
+    count_messages: CountMessages,
+    system: str = "",
+    task: Literal["ask", "write"] = "ask",
+) -> Prompt:
+    """Return a prompt of at most ``budget.total`` tokens, template included.
+
+    Raises: BudgetTooSmall, when the system text and the question alone do not fit.
+    """
+    built_in = templates.SYSTEM_WRITE if task == "write" else templates.SYSTEM_ASK
+    draft = _Draft(
+        task=task,
+        system=clip(templates.clean(system) if system else built_in, budget.system, count),
+        question=clip(templates.clean(query.text), budget.question, count),
+        name=templates.one_line(profile.name),
+        languages=profile.languages,
+    )
+    question_is_cut = count([templates.clean(query.text)])[0] > budget.question
+    if question_is_cut:
+        lost = count([templates.clean(query.text)])[0] - count([draft.question])[0]
+        draft.dropped.append(
+            Dropped("the question's end", lost, "it is longer than assemble.question_tokens")
+        )
+    _take_profile(draft, profile, budget.profile, count)
+    _take(draft, draft.exemplars, _exemplar_parts(exemplars, count), budget.exemplars, "exemplar_tokens")
+    _take(draft, draft.turns, _turn_parts(turns, count), budget.conversation, "conversation_tokens")
+    draft.turns.reverse()  # chosen newest first, told oldest first
+    _take_passages(draft, hits, budget.passages, max_passages, min_relevance, count)
+    messages = draft.messages()
+    while (tokens := count_messages(messages)) > budget.total:
+        if not draft.drop_weakest():
+            raise BudgetTooSmall(
+                f"the system text and the question need {tokens} tokens, the budget has {budget.total}",
+                hint="raise assemble.budget_tokens or generate.context_tokens, or ask a shorter question",
+            )
+        messages = draft.messages()
+    passages = tuple(p.passage for p in draft.passages if p.passage is not None)
+    return Prompt(
+        messages=messages,
+        sections=_ledger(draft, tokens, count),
+        dropped=tuple(draft.dropped),
+        tokens=tokens,
+        budget_tokens=budget.total,
+        question=query.text,
+        passages=passages,
+        task=task,
+    )
+
+
+def _take(draft: _Draft, taken: list[_Part], parts: Sequence[_Part], limit: int, key: str) -> None:
+    """Move parts into ``taken`` while they fit ``limit`` tokens; a part that does not fit is named."""
+    left = limit
+    for part in parts:
+        if part.tokens <= left:
+            taken.append(part)
+            left -= part.tokens
+        else:
+            draft.dropped.append(Dropped(part.item, part.tokens, f"assemble.{key} ({limit}) is used up"))
+
+
+def _take_profile(draft: _Draft, profile: Profile, limit: int, count: Count) -> None:
+    style = [_part(f"style {n}", line, count) for n, line in enumerate(profile.style, start=1)]
+    _take(draft, draft.style, style, limit, "profile_tokens")
+    left = limit - sum(part.tokens for part in draft.style)
+    facts = [_part(f"fact {fact.id}", fact.text, count, detail=fact.source) for fact in profile.facts]
+    _take(draft, draft.facts, facts, left, "profile_tokens")
+
+
+def _exemplar_parts(exemplars: Sequence[Exemplar], count: Count) -> list[_Part]:
+    return [
+        _part(f"exemplar {e.id}", templates.render_exemplar(e), count, detail=e.source) for e in exemplars
+    ]
+
+
+def _turn_parts(turns: Sequence[Turn], count: Count) -> list[_Part]:
+    """Return turns newest first, so that the newest are kept."""
+    newest = list(enumerate(turns, start=1))[::-1]
+    return [_part(f"turn {n} ({turn.role})", templates.render_turn(turn), count) for n, turn in newest]
+
+
+def _take_passages(
+    draft: _Draft, hits: Sequence[Hit], limit: int, max_passages: int, min_relevance: float, count: Count
+) -> None:
+    left = limit
+    for hit in hits:
+        item = f"{hit.document}#{hit.chunk.ordinal}"
+        text = templates.clean(hit.text)
+        (tokens,) = count([text])
+        if len(draft.passages) >= max_passages:
+            draft.dropped.append(Dropped(item, tokens, f"assemble.max_passages ({max_passages}) is reached"))
+            continue
+        if hit.relevance < min_relevance:
+            reason = f"its relevance {hit.relevance:.2f} is below {min_relevance:.2f}"
+            draft.dropped.append(Dropped(item, tokens, reason))
+            continue
+        label = str(len(draft.passages) + 1)
+        where = templates.provenance(
+            hit.document,
+            hit.chunk.title,
+            hit.chunk.headings,
+            hit.chunk.ts,
+            str(hit.chunk.meta.get("speaker") or ""),
+        )
+
+        def passage(text: str, label: str = label, hit: Hit = hit, where: str = where) -> Passage:
+            return Passage(
+                label, hit.chunk.id, hit.document, hit.chunk.start, hit.chunk.end, text, where, hit.relevance
+            )
+
+        frame = count([templates.render_passage(passage(""))])[0]
+        if frame + tokens > left:
+            text = clip(text, left - frame, count)
+            if not text:
+                reason = f"assemble.passage_tokens ({limit}) is used up"
+                draft.dropped.append(Dropped(item, tokens, reason))
+                continue
+            lost = tokens - count([text])[0]
+            draft.dropped.append(Dropped(f"the end of {item}", lost, f"assemble.passage_tokens ({limit})"))
+        rendered = templates.render_passage(passage(text))
+        part = _part(f"[{label}] {item}", rendered, count, detail=f"relevance {hit.relevance:.2f}")
+        part.passage = passage(text)
+        draft.passages.append(part)
+        left -= part.tokens
+
+
+def _ledger(draft: _Draft, tokens: int, count: Count) -> tuple[Section, ...]:
+    """Return the sections in prompt order; their tokens add up to the prompt's.
+
+    What the chat template and the joins between the parts cost stands in a section of its own.
+    """
+    asked = 2 if draft.task == "ask" else 1  # the question stands before and behind the passages
+    system, question = count([draft.system, draft.question])
+    rows = [
+        ("system", [LedgerItem("system text", system)]),
+        ("profile", [LedgerItem(p.item, p.tokens, p.detail) for p in (*draft.style, *draft.facts)]),
+        ("exemplars", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.exemplars]),
+        ("conversation", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.turns]),
+        ("passages", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.passages]),
+        ("question", [LedgerItem("question" + (" (twice)" if asked == 2 else ""), asked * question)]),
+    ]
+    sections = [Section(name, sum(i.tokens for i in items), tuple(items)) for name, items in rows if items]
+    rest = tokens - sum(section.tokens for section in sections)
+    return (*sections, Section("template", rest, (LedgerItem("chat template and labels", rest),)))
+
+
+def _part(item: str, text: str, count: Count, detail: str = "") -> _Part:
+    return _Part(item, text, count([text])[0], detail)
