@@ -1,0 +1,309 @@
+"""Stage 5, generate: the few llama.cpp calls we need, each with its return code checked.
+
+In: a GGUF file, token ids.  Out: token ids, bytes, samples.
+Never: sees a chat, an owner or a setting; prints llama.cpp's log, unless ``RAGPERSO_DEBUG`` is set.
+
+This is the low-level API on purpose: ``llama_cpp.Llama`` cannot set ``use_extra_bufts`` (which is what
+keeps a plain build alive on AMX processors), is not thread-safe and matches prefixes across callers.
+Nothing here locks: :mod:`ragperso.generate.llamacpp` does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from ragperso.errors import AdapterMismatch, GenerateError, MissingExtra, ModelUnavailable
+
+# Read by OpenMP when llama.cpp's library loads, so it must be set before.  Threads that wait busily starve
+# each other as soon as anything else runs: on two cores with a load of 4, two threads read 25-37 tokens/s
+# and wrote 12-37; with this, 154-223 and 56-79.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+try:
+    from llama_cpp import llama_cpp as _c
+except ImportError as exc:
+    raise MissingExtra("llama-cpp-python", "llama", stage="generate") from exc
+except (OSError, RuntimeError) as exc:  # what llama_cpp raises when its shared library does not load
+    raise ModelUnavailable(
+        "the llama.cpp library is installed but does not load",
+        hint="pip install --force-reinstall --no-cache-dir llama-cpp-python",
+    ) from exc
+
+_GGUF_MAGIC: Final = b"GGUF"
+_LOG_ERROR: Final = 4  # GGML_LOG_LEVEL_ERROR in ggml.h
+_PIECE_BYTES: Final = 512  # longer pieces are asked for again with the size llama.cpp names
+
+# DRY (Don't Repeat Yourself, llama.cpp PR 9702) rather than a repetition penalty: a penalty on single
+# tokens also falls on the second 0 of 100 and on a name said twice, which is what grounded answers are
+# made of.  DRY leaves the first ``allowed_length`` repeated tokens alone and then pushes ever harder.
+_DRY_MULTIPLIER: Final = 0.8  # DRY's author's recommendation
+_DRY_BASE: Final = 1.75  # the same
+_DRY_ALLOWED: Final = 8  # tokens; the author says 2, but "on 12 March 2026" is six and may come twice
+_TOP_P: Final = 0.95  # llama.cpp's own default
+_MIN_P: Final = 0.05  # llama.cpp's own default
+
+_last_error = ""
+
+
+def _on_log(level: int, text: bytes | None, _: object) -> None:
+    global _last_error
+    line = (text or b"").decode("utf-8", "replace")
+    if level == _LOG_ERROR and line.strip():
+        _last_error = line.strip()
+    if os.environ.get("RAGPERSO_DEBUG"):
+        sys.stderr.write(line)
+
+
+_log_callback = _c.llama_log_callback(_on_log)  # kept: C holds the pointer for the life of the process
+_backend_is_up = False
+
+
+def _start_backend() -> None:
+    global _backend_is_up, _last_error
+    _last_error = ""
+    _c.llama_log_set(_log_callback, None)
+    if not _backend_is_up:
+        _c.llama_backend_init()
+        _backend_is_up = True
+
+
+class Model:
+    """A loaded GGUF: weights and tokenizer.
+
+    Raises: ModelUnavailable when the file is missing, no GGUF, cut off or of an unknown architecture.
+    """
+
+    def __init__(self, path: Path, *, gpu_layers: int, use_extra_bufts: bool) -> None:
+        check_file(path)
+        _start_backend()
+        params = _c.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.use_extra_bufts = use_extra_bufts
+        self._pointer: Any = _c.llama_model_load_from_file(os.fsencode(path), params)
+        if not self._pointer:
+            detail = f" (llama.cpp: {_last_error})" if _last_error else ""
+            raise ModelUnavailable(
+                f"{path} cannot be loaded{detail}",
+                hint="the file may be cut off or need a newer llama.cpp: fetch it again with "
+                "`ragperso models pull`, or pip install -U llama-cpp-python",
+            )
+        self._vocab: Any = _c.llama_model_get_vocab(self._pointer)
+        self.size_bytes = int(_c.llama_model_size(self._pointer))
+        self.n_ctx_train = int(_c.llama_model_n_ctx_train(self._pointer))
+        self.n_vocab = int(_c.llama_vocab_n_tokens(self._vocab))
+        self.adds_bos = bool(_c.llama_vocab_get_add_bos(self._vocab))
+        self.bos = int(_c.llama_vocab_bos(self._vocab))
+        self.eos = int(_c.llama_vocab_eos(self._vocab))
+        template = _c.llama_model_chat_template(self._pointer, None)
+        self.chat_template = template.decode("utf-8", "replace") if template else ""
+        # SentencePiece vocabularies put a space before every fragment they are given.
+        self.adds_space = (
+            _c.llama_vocab_type(self._vocab) == _c.LLAMA_VOCAB_TYPE_SPM
+            and self.meta("tokenizer.ggml.add_space_prefix") != "false"
+        )
+
+    def meta(self, key: str) -> str:
+        """Return one value of the GGUF's metadata, cut at 255 bytes; empty when absent."""
+        buffer = ctypes.create_string_buffer(256)
+        n = _c.llama_model_meta_val_str(self._pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if n >= 0 else ""
+
+    def tokenise(self, text: str, *, special: bool) -> list[int]:
+        """Return the ids of ``text``; only with ``special`` can it spell control tokens.
+
+        No BOS is added.  Lone surrogates become ``?``: llama.cpp throws on invalid UTF-8.
+        """
+        data = text.encode("utf-8", "replace")
+        size = len(data) + 2  # byte-level: no token is shorter than a byte; SentencePiece adds a space
+        while True:
+            buffer = (_c.llama_token * size)()
+            n = _c.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)
+            if n >= 0:
+                return list(buffer[:n])
+            if -n <= size:  # INT32_MIN, or an answer that asking again would not change
+                raise GenerateError(f"llama.cpp cannot tokenise a text of {len(data)} bytes")
+            size = -n
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """Return what one token spells; control tokens spell nothing unless ``special``."""
+        size = _PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            n = _c.llama_token_to_piece(self._vocab, token, buffer, size, 0, special)
+            if n >= 0:
+                return buffer.raw[:n]
+            size = -n
+
+    def is_end(self, token: int) -> bool:
+        """Say whether ``token`` ends a turn, or is a control token, which no text contains."""
+        return bool(_c.llama_vocab_is_eog(self._vocab, token)) or self.is_control(token)
+
+    def is_control(self, token: int) -> bool:
+        return bool(_c.llama_vocab_is_control(self._vocab, token))
+
+    def is_marker(self, token: int) -> bool:
+        """Say whether ``token`` is a control token or one the model's maker added by hand.
+
+        Some GGUFs file their turn markers under the second kind, and ``special=False`` spells those.
+        """
+        attributes = _c.llama_vocab_get_attr(self._vocab, token)
+        return bool(attributes & (_c.LLAMA_TOKEN_ATTR_CONTROL | _c.LLAMA_TOKEN_ATTR_USER_DEFINED))
+
+    def free(self) -> None:
+        """Give the memory back; a second call does nothing."""
+        if self._pointer:
+            _c.llama_model_free(self._pointer)
+            self._pointer = None
+
+
+class Context:
+    """The working memory of one sequence: KV cache, adapter and compute buffers.
+
+    ``n_past`` tokens are in the cache.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        n_ctx: int,
+        n_batch: int,
+        threads: int,
+        batch_threads: int,
+        flash_attention: bool,
+    ) -> None:
+        self._model = model
+        params = _c.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_batch = params.n_ubatch = n_batch
+        params.n_seq_max = 1
+        params.n_threads = threads  # to write
+        params.n_threads_batch = batch_threads  # to read
+        params.flash_attn_type = (
+            _c.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else _c.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        _start_backend()
+        self._pointer: Any = _c.llama_init_from_model(model._pointer, params)
+        if not self._pointer:
+            detail = f" (llama.cpp: {_last_error})" if _last_error else ""
+            raise ModelUnavailable(
+                f"llama.cpp cannot make a context of {n_ctx} tokens{detail}",
+                hint="lower generate.context_tokens",
+            )
+        self._memory: Any = _c.llama_get_memory(self._pointer)
+        self._batch: Any = _c.llama_batch_init(n_batch, 0, 1)
+        self.n_batch = n_batch
+        self.n_past = 0
+
+    def decode(self, tokens: Sequence[int], *, logits: bool = True) -> None:
+        """Read at most ``n_batch`` tokens; ``logits`` are wanted of the last one only.
+
+        After an error the cache is empty.
+        """
+        batch = self._batch
+        batch.n_tokens = len(tokens)
+        for i, token in enumerate(tokens):
+            batch.token[i] = token
+            batch.pos[i] = self.n_past + i
+            batch.n_seq_id[i] = 1
+            batch.seq_id[i][0] = 0
+            batch.logits[i] = 0
+        batch.logits[len(tokens) - 1] = logits
+        if code := _c.llama_decode(self._pointer, batch):
+            self.clear()
+            raise GenerateError(f"llama.cpp failed to decode a batch of {len(tokens)} tokens (code {code})")
+        self.n_past += len(tokens)
+
+    def keep(self, n_tokens: int) -> bool:
+        """Drop all but the first ``n_tokens`` of the cache; ``False`` (and empty) when the model cannot."""
+        if n_tokens and _c.llama_memory_seq_rm(self._memory, 0, n_tokens, -1):
+            self.n_past = n_tokens
+            return True
+        self.clear()  # recurrent models cannot forget a part
+        return n_tokens == 0
+
+    def clear(self) -> None:
+        """Forget everything, and overwrite it."""
+        _c.llama_memory_clear(self._memory, True)
+        self.n_past = 0
+
+    def logits(self) -> Any:
+        """Return a pointer to the ``n_vocab`` floats of the last decoded token."""
+        return _c.llama_get_logits_ith(self._pointer, -1)
+
+    def set_adapter(self, path: Path, scale: float) -> None:
+        """Put a LoRA on the model.  Raises: AdapterMismatch.  The model frees it."""
+        check_file(path)
+        adapter = _c.llama_adapter_lora_init(self._model._pointer, os.fsencode(path))
+        if not adapter:
+            detail = f" (llama.cpp: {_last_error})" if _last_error else ""
+            raise AdapterMismatch(
+                f"{path} is no LoRA adapter for this model{detail}",
+                hint="set generate.lora to an adapter made for generate.model, or to nothing",
+            )
+        adapters = (_c.llama_adapter_lora_p_ctypes * 1)(adapter)
+        scales = (ctypes.c_float * 1)(scale)
+        if _c.llama_set_adapters_lora(self._pointer, adapters, 1, scales):
+            raise AdapterMismatch(f"llama.cpp refused the adapter {path}")
+
+    def free(self) -> None:
+        """Give the memory back; a second call does nothing."""
+        if self._pointer:
+            _c.llama_batch_free(self._batch)
+            _c.llama_free(self._pointer)
+            self._pointer = None
+
+
+class Sampler:
+    """Picks the next token: the likeliest at temperature 0, else by chance that ``seed`` fixes."""
+
+    def __init__(self, model: Model, *, temperature: float, seed: int) -> None:
+        params = _c.llama_sampler_chain_default_params()
+        self._pointer: Any = _c.llama_sampler_chain_init(params)
+        self._add(
+            _c.llama_sampler_init_dry(
+                model._vocab, _DRY_MULTIPLIER, _DRY_BASE, _DRY_ALLOWED, -1, (ctypes.c_char_p * 0)(), 0
+            )
+        )
+        if temperature <= 0:
+            self._add(_c.llama_sampler_init_greedy())
+            return
+        self._add(_c.llama_sampler_init_top_p(_TOP_P, 1))
+        self._add(_c.llama_sampler_init_min_p(_MIN_P, 1))
+        self._add(_c.llama_sampler_init_temp(temperature))
+        self._add(_c.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+
+    def _add(self, sampler: Any) -> None:
+        if not sampler:
+            raise GenerateError("llama.cpp could not make a sampler")
+        _c.llama_sampler_chain_add(self._pointer, sampler)
+
+    def next(self, context: Context) -> int:
+        return int(_c.llama_sampler_sample(self._pointer, context._pointer, -1))
+
+    def free(self) -> None:
+        if self._pointer:
+            _c.llama_sampler_free(self._pointer)
+            self._pointer = None
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no GGUF before llama.cpp sees it.  Raises: ModelUnavailable."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as exc:
+        raise ModelUnavailable(
+            f"{path} cannot be read: {exc.strerror}",
+            hint="see `ragperso models list`, and set generate.model to one of them or to a GGUF file",
+        ) from exc
+    if magic != _GGUF_MAGIC:
+        raise ModelUnavailable(
+            f"{path} is not a GGUF file",
+            hint="set generate.model to a GGUF file, or to a name from `ragperso models list`",
+        )
