@@ -1,0 +1,305 @@
+"""Stage 7, learn: style exemplars from what the person wrote.
+
+In: stored documents with their texts, who the person is.  Out: (source document, exemplar) pairs.
+Never: takes a word from received text, a quote, code, a table, or an answer the model wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Final
+
+from ragperso.config import Learn
+from ragperso.files import content_hash
+from ragperso.learn.ownership import Identity, Register, identity, register_of
+from ragperso.segment import blocks, sentences
+from ragperso.tokens import detect_language, shingles
+from ragperso.types import Document, DocumentId, StoredDocument
+
+MAX_REQUEST_CHARS: Final = 400  # of what an exemplar answers: enough to see what was asked
+MAX_PER_DOCUMENT: Final = 12  # so that one long journal does not drown everything else
+MAX_PER_NOTE: Final = 2  # notes are many and mostly facts: the two longest runs of prose show the manner
+JOIN_WITHIN: Final = timedelta(minutes=10)  # between two chat turns that are one thought
+SAME_PIECE: Final = 0.6  # Jaccard of word 3-grams; a template filled in twice lies above, two mails below
+BOILERPLATE_CHARS: Final = 40  # shorter repeats are greetings and sign-offs, which are style
+BOILERPLATE_DOCUMENTS: Final = 3
+MIN_PROSE: Final = 0.7  # share of letters and spaces; below it is measurements, paths, keyboard shortcuts
+SHORT_LINE: Final = 50  # characters; a shorter line was broken on purpose, not by a mail client
+
+_MARKUP: Final = (
+    (re.compile(r"!\[[^\]\n]{0,300}\]\([^)\n]{0,2000}\)"), ""),  # images
+    (re.compile(r"!?\[\[(?:[^\]|\n]{0,300}\|)?([^\]\n]{1,300})\]\]"), r"\1"),  # wiki links
+    (re.compile(r"\[([^\]\n]{1,300})\]\([^)\n]{0,2000}\)"), r"\1"),
+    (re.compile(r"\[\^[^\]\n]{1,40}\]:?"), ""),  # footnotes
+    (re.compile(r"<!--.{0,2000}?-->|</?[a-zA-Z][^<>\n]{0,300}>", re.DOTALL), ""),
+    (re.compile(r"(\*\*|__)(?=\S)(.{1,500}?)(?<=\S)\1", re.DOTALL), r"\2"),
+    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]{1,300}?)(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<![\w_])_(?=\S)([^_\n]{1,300}?)(?<=\S)_(?![\w_])"), r"\1"),
+    (re.compile(r"`([^`\n]{1,200})`"), r"\1"),
+)
+_URL: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_HEADER: Final = re.compile(
+    r"(?:(?:subject|from|to|cc|date|betreff|von|an|objet|de|à):[^\n]*\n)+", re.IGNORECASE
+)
+_QUOTED_LINE: Final = re.compile(r"[ \t]*>")
+_QUOTE_MARK: Final = re.compile(r"^[ \t]*> ?", re.MULTILINE)
+_SIGNATURE: Final = re.compile(r"^-- ?$", re.MULTILINE)
+_LETTERS: Final = re.compile(r"[^\W\d_]|\s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A candidate: text as it would be shown, what it answers, and whose words both are.
+
+    ``others`` are the keys of further documents it holds words of: turns joined to it, the turn it answers.
+    """
+
+    document: StoredDocument
+    register: Register
+    text: str = field(repr=False)
+    request: str = field(default="", repr=False)
+    others: tuple[str, ...] = ()
+    until: datetime | None = None  # of the last turn joined to it
+
+
+def mine(
+    documents: Iterable[tuple[StoredDocument, str]],
+    *,
+    addresses: Collection[str],
+    names: Collection[str],
+    config: Learn,
+) -> list[tuple[DocumentId, Document]]:
+    """Return the person's pieces, each with the document it came from, oldest document first.
+
+    Give whole threads at once: what a turn answers is the turn before it.  The same piece always has the
+    same key, so mining twice stores it once; of near-duplicates the latest stays.
+    """
+    person = identity(addresses, names)
+    conversations: defaultdict[tuple[str, str], list[tuple[StoredDocument, str]]] = defaultdict(list)
+    pieces: list[_Piece] = []
+    for document, text in documents:
+        if thread := str(document.meta.get("thread") or document.meta.get("session") or ""):
+            # A mail's thread is the id of its first message, wherever the messages lie.
+            place = "" if document.format == "mail" else document.source
+            conversations[place, thread].append((document, text))
+        elif register := register_of(document, person):
+            pieces.extend(_pieces_of(document, text, register, config))
+    for turns in conversations.values():
+        pieces.extend(_pieces_of_conversation(turns, person, config))
+    pieces = _without_boilerplate(pieces, config.min_exemplar_chars)
+    kept = _without_repeats(sorted(pieces, key=lambda piece: (_time_of(piece.document), piece.document.id)))
+    return [(piece.document.id, _exemplar(piece)) for piece in kept]
+
+
+def _exemplar(piece: _Piece) -> Document:
+    return Document(
+        key=f"exemplar/{content_hash(piece.text)[:16]}",
+        text=piece.text,
+        title=piece.document.title,
+        ts=piece.document.ts,
+        meta={
+            "kind": "exemplar",
+            "register": piece.register,
+            "language": detect_language(piece.text),
+            "request": piece.request,
+            "source": piece.document.key,
+            # Forgetting any of these must take the exemplar along.
+            "sources": [piece.document.key, *piece.others],
+        },
+    )
+
+
+# ---------------------------------------------------------------- where pieces come from
+
+
+def _pieces_of(document: StoredDocument, text: str, register: Register, config: Learn) -> Iterator[_Piece]:
+    """Yield the pieces of a document that stands alone."""
+    if register in ("mail", "mail reply"):
+        end = document.meta.get("forwarded_from")  # behind it stand someone else's words
+        own = text[:end] if isinstance(end, int) else text
+        found = _cut(clean_mail(own), config)[:1]  # a mail is one piece; the rest of a long one is a text
+    elif register == "chat":
+        found = _cut(_tidy(text), config)
+    else:
+        found = [p for run in _runs(text, lists=register == "post") for p in _cut(run, config)]
+    found = [piece for piece in found if _is_prose(piece)]
+    if register == "note":
+        longest = sorted(found, key=len, reverse=True)[:MAX_PER_NOTE]
+        found = [piece for piece in found if piece in longest]
+    request = _request_in(str(document.meta.get("quoted") or ""))
+    for piece in found[:MAX_PER_DOCUMENT]:
+        yield _Piece(document, register, piece, request)
+
+
+def _pieces_of_conversation(
+    turns: Sequence[tuple[StoredDocument, str]], person: Identity, config: Learn
+) -> Iterator[_Piece]:
+    """Yield the person's turns of one thread with what they answer; turns in a row are one piece."""
+    asked: tuple[str, tuple[str, ...]] = ("", ())  # what was said last by someone else, and where
+    last: _Piece | None = None
+    for document, text in sorted(turns, key=lambda turn: (_time_of(turn[0]), turn[0].id)):
+        register, moment = register_of(document, person), _time_of(document)
+        if register == "chat":
+            if last is not None and last.until is not None and moment - last.until <= JOIN_WITHIN:
+                others = (*last.others, document.key)
+                joined = f"{last.text}\n{_tidy(text)}"
+                last = replace(last, text=joined, others=others, until=moment)
+                continue
+            if last is not None:
+                yield from _checked(last, config)
+            last = _Piece(document, register, _tidy(text), *asked, until=moment)
+            continue
+        if last is not None:
+            yield from _checked(last, config)
+            last = None
+        if register is None:
+            request = _request_in(text)
+            asked = (request, (document.key,) if request else ())
+            continue
+        for piece in _pieces_of(document, text, register, config):
+            if register == "mail reply" and not piece.request:
+                piece = replace(piece, request=asked[0], others=asked[1])
+            yield piece
+    if last is not None:
+        yield from _checked(last, config)
+
+
+def _checked(piece: _Piece, config: Learn) -> Iterator[_Piece]:
+    for text in _cut(piece.text, config)[:1]:
+        if _is_prose(text):
+            yield replace(piece, text=text)
+
+
+# ---------------------------------------------------------------- what a piece is
+
+
+def clean_mail(text: str) -> str:
+    """Return the body of a mail: header lines, quotes and signature cut, wrapped lines joined."""
+    text = _HEADER.sub("", text.replace("\r\n", "\n"), count=1) if _HEADER.match(text) else text
+    if signature := _SIGNATURE.search(text):
+        text = text[: signature.start()]
+    lines = [line for line in text.split("\n") if not _QUOTED_LINE.match(line)]
+    return _tidy("\n".join(lines))
+
+
+def _runs(text: str, *, lists: bool) -> Iterator[str]:
+    """Yield the unbroken runs of prose of a Markdown or plain text, paragraphs a blank line apart.
+
+    ``lists`` keeps a list that prose leads to.  Headings, tables, code, quotes and bare links break a run.
+    """
+    run: list[str] = []
+    for block in blocks(text):
+        body = text[block.start : block.end]
+        keep = block.kind == "paragraph" or (lists and block.kind == "list" and bool(run))
+        if keep and not _QUOTED_LINE.match(body):
+            body = _tidy(body)
+            if len(_URL.sub("", body)) >= len(body) / 2 and body:
+                run.append(body)
+                continue
+        if run:
+            yield "\n\n".join(run)
+        run = []
+    if run:
+        yield "\n\n".join(run)
+
+
+def _cut(text: str, config: Learn) -> list[str]:
+    """Return ``text`` as pieces of at most ``max_exemplar_chars``, cut between paragraphs, else sentences.
+
+    A rest that is too short to stand alone is left out.
+    """
+    units: list[tuple[str, str]] = []  # (what joins it to the unit before, text)
+    for paragraph in re.split(r"\n{2,}", text):
+        if len(paragraph) <= config.max_exemplar_chars:
+            units.append(("\n\n", paragraph))
+        else:
+            units += [
+                ("\n\n" if i == 0 else " ", paragraph[start:end])
+                for i, (start, end) in enumerate(sentences(paragraph))
+            ]
+    pieces, current = [], ""
+    for joint, unit in units:
+        joined = f"{current}{joint}{unit}" if current else unit
+        if len(joined) > config.max_exemplar_chars:
+            pieces.append(current)
+            joined = unit
+        current = joined
+    pieces.append(current)
+    return [p for p in pieces if config.min_exemplar_chars <= len(p) <= config.max_exemplar_chars]
+
+
+def _tidy(text: str) -> str:
+    """Return ``text`` without markup and with the lines of each paragraph joined that were only wrapped."""
+    for pattern, replacement in _MARKUP:
+        text = pattern.sub(replacement, text)
+    paragraphs = []
+    for paragraph in re.split(r"\n[ \t]*\n", text.strip()):
+        lines = [line.rstrip() for line in paragraph.split("\n")]
+        joined = lines[0].strip()
+        for before, line in pairwise(lines):
+            wrapped = len(before) >= SHORT_LINE and not _starts_item(line)
+            joined += (" " if wrapped else "\n") + line.strip()
+        paragraphs.append(joined)
+    return "\n\n".join(p for p in paragraphs if p.strip())
+
+
+def _starts_item(line: str) -> bool:
+    return re.match(r"\s*(?:[-*+•]|\d{1,3}[.)])\s", line) is not None
+
+
+def _is_prose(text: str) -> bool:
+    return len(_LETTERS.findall(text)) >= MIN_PROSE * len(text)
+
+
+def _request_in(text: str) -> str:
+    """Return the beginning of what was answered, on one line, cut after a sentence or a word."""
+    unquoted = _QUOTE_MARK.sub("", text) if _QUOTE_MARK.match(text) else text
+    text = " ".join(clean_mail(unquoted).split())
+    if len(text) <= MAX_REQUEST_CHARS:
+        return text
+    ends = [end for _, end in sentences(text[:MAX_REQUEST_CHARS])[:-1]]
+    if ends:
+        return text[: ends[-1]]
+    return text[:MAX_REQUEST_CHARS].rsplit(" ", 1)[0] + " …"
+
+
+def _time_of(document: StoredDocument) -> datetime:
+    moment = document.ts or document.added_at
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+# ---------------------------------------------------------------- what repeats
+
+
+def _without_boilerplate(pieces: Sequence[_Piece], min_chars: int) -> list[_Piece]:
+    """Drop longer paragraphs that stand word for word in several documents: footers, disclaimers."""
+    seen: Counter[str] = Counter()
+    for piece in pieces:
+        seen.update({p for p in piece.text.split("\n\n") if len(p) >= BOILERPLATE_CHARS})
+    often = {paragraph for paragraph, n in seen.items() if n >= BOILERPLATE_DOCUMENTS}
+    kept = []
+    for piece in pieces:
+        text = "\n\n".join(p for p in piece.text.split("\n\n") if p not in often)
+        if len(text) >= min_chars:
+            kept.append(replace(piece, text=text))
+    return kept
+
+
+def _without_repeats(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Keep of near-duplicate pieces the last one; order stays."""
+    by_shingle: defaultdict[int, list[int]] = defaultdict(list)
+    sizes: dict[int, int] = {}
+    for index in reversed(range(len(pieces))):
+        grams = shingles(pieces[index].text)
+        shared = Counter(other for gram in grams for other in by_shingle[gram])
+        if any(n / (len(grams) + sizes[o] - n) >= SAME_PIECE for o, n in shared.items()):
+            continue
+        sizes[index] = len(grams)
+        for gram in grams:
+            by_shingle[gram].append(index)
+    return [pieces[index] for index in sorted(sizes)]

@@ -1,0 +1,1 @@
+"""Privacy: forgetting, proving it, carrying a person elsewhere, and the audit of all that."""
