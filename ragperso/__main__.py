@@ -1,0 +1,5 @@
+"""Let ``python -m ragperso`` be the program ``ragperso``."""
+
+from ragperso.cli import main
+
+main()

@@ -1,0 +1,291 @@
+"""Surface: records as the JSON that programs rely on; pure functions from ``types`` to plain dictionaries.
+
+The command line and the HTTP server print the same shapes.  Fields may be added, never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragperso.learn.profile import Entry
+    from ragperso.learn.style import StyleCard
+    from ragperso.models import ModelFile
+    from ragperso.types import (
+        Answer,
+        AuditEvent,
+        Citation,
+        Hit,
+        IngestReport,
+        Interaction,
+        Profile,
+        Prompt,
+        Receipt,
+        SearchResult,
+    )
+
+Shape = dict[str, Any]
+
+
+def report(done: IngestReport) -> Shape:
+    """``add``."""
+    return {
+        "added": done.added,
+        "modified": done.modified,
+        "removed": done.removed,
+        "unchanged": done.unchanged,
+        "renamed": done.renamed,
+        "skipped": [{"path": item.path, "reason": item.reason} for item in done.skipped],
+        "chunks": done.chunks,
+        "embedded": done.embedded,
+        "timings_ms": dict(done.timings_ms),
+    }
+
+
+def hit(found: Hit) -> Shape:
+    """One hit of ``search``; ``start:end`` are character offsets into the document's text."""
+    chunk = found.chunk
+    return {
+        "rank": found.rank,
+        "score": round(found.score, 6),
+        "relevance": round(found.relevance, 4),
+        "document": chunk.document,
+        "chunk": chunk.id,
+        "start": chunk.start,
+        "end": chunk.end,
+        "text": chunk.text,
+        "corpus": chunk.corpus,
+        "title": chunk.title,
+        "headings": list(chunk.headings),
+        "page": chunk.page,
+        "line": chunk.line,
+        "ts": time(chunk.ts),
+        "meta": dict(chunk.meta),
+        "via": {name: {"rank": leg.rank, "score": round(leg.score, 6)} for name, leg in found.via.items()},
+        "duplicates": list(found.duplicates),
+    }
+
+
+def search(result: SearchResult) -> Shape:
+    """``search``; ``resolved`` is the query as it was understood."""
+    return {
+        "query": result.query.text,
+        "resolved": result.query.search_text,
+        "hits": [hit(found) for found in result.hits],
+        "timings_ms": dict(result.timings_ms),
+    }
+
+
+def prompt(made: Prompt) -> Shape:
+    """``prompt``."""
+    return {
+        "messages": [{"role": message.role, "content": message.content} for message in made.messages],
+        "sections": [
+            {
+                "name": section.name,
+                "tokens": section.tokens,
+                "items": [
+                    {"item": item.item, "tokens": item.tokens, "detail": item.detail}
+                    for item in section.items
+                ],
+            }
+            for section in made.sections
+        ],
+        "dropped": [
+            {"item": gone.item, "tokens": gone.tokens, "reason": gone.reason} for gone in made.dropped
+        ],
+        "tokens": made.tokens,
+        "budget_tokens": made.budget_tokens,
+    }
+
+
+def citation(cited: Citation) -> Shape:
+    """What a label in an answer stands for."""
+    return {
+        "label": cited.label,
+        "document": cited.document,
+        "start": cited.start,
+        "end": cited.end,
+        "chunk": cited.chunk,
+        "page": cited.page,
+        "line": cited.line,
+        "heading": cited.heading,
+    }
+
+
+def answer(given: Answer, *, explain: bool = False) -> Shape:
+    """``ask`` and ``write``; ``closest`` names the best hits' documents, also when it abstained."""
+    usage = given.usage
+    shape: Shape = {
+        "answer": given.answer,
+        "abstained": given.abstained,
+        "citations": [citation(cited) for cited in given.citations],
+        "sentences": [
+            {"start": s.start, "end": s.end, "label": s.label, "support": round(s.support, 4)}
+            for s in given.sentences
+        ],
+        "closest": closest(given.hits),
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cached_tokens": usage.cached_tokens,
+        },
+        "timings_ms": dict(given.timings_ms),
+        "interaction": given.interaction,
+        "model": given.model,
+        "note": given.note,
+    }
+    if explain:
+        shape["prompt"] = prompt(given.prompt) if given.prompt is not None else None
+        shape["hits"] = [hit(found) for found in given.hits]
+    return shape
+
+
+def closest(hits: Sequence[Hit], n: int = 3) -> list[Shape]:
+    """The documents of the best hits, each once."""
+    best: dict[str, Shape] = {}
+    for found in hits:
+        if found.document not in best and len(best) < n:
+            best[found.document] = {
+                "document": found.document,
+                "line": found.chunk.line,
+                "page": found.chunk.page,
+                "relevance": round(found.relevance, 4),
+            }
+    return list(best.values())
+
+
+def interaction(kept: Interaction) -> Shape:
+    """A stored exchange."""
+    return {
+        "interaction": kept.id,
+        "session": kept.session,
+        "asked_at": time(kept.asked_at),
+        "query": kept.query,
+        "resolved": kept.resolved,
+        "answer": kept.answer,
+        "abstained": kept.abstained,
+        "model": kept.model,
+        "citations": [citation(cited) for cited in kept.citations],
+        "ledger": kept.ledger,
+    }
+
+
+def profile(known: Profile, entries: Iterable[Entry], addresses: Sequence[str] = ()) -> Shape:
+    """``profile show``; ``line`` is null for what the person said directly."""
+    return {
+        "name": known.name,
+        "languages": list(known.languages),
+        "addresses": list(addresses),
+        "facts": [
+            {
+                "id": entry.fact.id,
+                "text": entry.fact.text,
+                "origin": entry.fact.origin,
+                "source": entry.fact.source,
+                "start": entry.fact.start,
+                "end": entry.fact.end,
+                "line": entry.line or None,
+                "at": time(entry.fact.at),
+            }
+            for entry in entries
+        ],
+        "style": list(known.style),
+    }
+
+
+def style(card: StyleCard) -> Shape:
+    """``style``; shares are of sentences, rates per 1,000 words."""
+    return {
+        "pieces": card.pieces,
+        "words": card.words,
+        "sentence_words": card.sentence_words,
+        "exclamations": card.exclamations,
+        "questions": card.questions,
+        "dashes": card.dashes,
+        "parentheses": card.parentheses,
+        "ellipses": card.ellipses,
+        "emoji": card.emoji,
+        "lists": card.lists,
+        "contractions": card.contractions,
+        "languages": [{"language": code, "share": share} for code, share in card.languages],
+        "greetings": [{"greeting": text, "uses": n} for text, n in card.greetings],
+        "signoffs": [{"signoff": text, "uses": n} for text, n in card.signoffs],
+    }
+
+
+def receipt(proof: Receipt) -> Shape:
+    """``forget`` and ``erase``."""
+    return {
+        "receipt": proof.id,
+        "at": time(proof.at),
+        "action": proof.action,
+        "counts": dict(proof.counts),
+        "subject_sha256": proof.subject_sha256,
+        "salt": proof.salt,
+    }
+
+
+def audit(events: Iterable[AuditEvent], intact: bool) -> Shape:
+    """``audit``; ``intact`` tells whether the chain of hashes is unbroken."""
+    return {
+        "intact": intact,
+        "events": [
+            {
+                "seq": event.seq,
+                "at": time(event.at),
+                "action": event.action,
+                "detail": dict(event.detail),
+                "hash": event.hash,
+            }
+            for event in events
+        ],
+    }
+
+
+def model(file: ModelFile) -> Shape:
+    """One model of ``models list``."""
+    return {
+        "name": file.name,
+        "kind": file.kind,
+        "path": str(file.path),
+        "size_bytes": file.size_bytes,
+        "sha256": file.sha256,
+        "licence": file.licence,
+        "source": file.source,
+    }
+
+
+def status(told: Mapping[str, Any]) -> Shape:
+    """``status`` of one person, with documents and chunks by corpus."""
+    counts: Mapping[str, int] = told["counts"]
+    return {
+        "user": str(told["user"]),
+        "path": str(told["path"]),
+        "embedder": told["embedder"],
+        "corpora": {
+            corpus: {
+                "documents": counts.get(f"documents:{corpus}", 0),
+                "chunks": counts.get(f"chunks:{corpus}", 0),
+            }
+            for corpus in ("documents", "history", "exemplars")
+        },
+        "interactions": counts.get("interactions", 0),
+        "facts": counts.get("facts", 0),
+        "size_bytes": told["bytes"],
+        "skipped": list(told["skipped"]),
+    }
+
+
+def time(value: datetime | None) -> str | None:
+    """A time as ISO 8601."""
+    return value.isoformat() if value is not None else None
+
+
+def place(document: str, line: int | None, page: int | None) -> str:
+    """Where something stands, as an editor opens it: ``notes/knee.md:12``, ``scan.pdf, page 3``."""
+    if page:
+        return f"{document}, page {page}"
+    return f"{document}:{line}" if line else str(document)
