@@ -1,0 +1,1 @@
+"""Surface: measure retrieval on documents and questions with known answers."""
