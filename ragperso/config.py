@@ -51,6 +51,7 @@ class Index:
     query_prefix: str = ""
     document_prefix: str = ""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32"] = "auto"  # auto: bfloat16 for documents where it is exact enough
     lexical: Literal["bm25s", "rank-bm25"] = "bm25s"
     k1: float = 1.2  # Robertson & Zaragoza 2009, section 3.2
     b: float = 0.75
@@ -100,6 +101,7 @@ class Generate:
     url: str = "http://127.0.0.1:8080/v1"  # of the server backend
     api_key: str = ""
     timeout_s: float = 300.0
+    max_sentences: int = 3  # an answer is stopped behind so many sentences; 0: no limit
     support: float = 0.55  # least support a sentence needs from one passage to be cited
 
 

@@ -29,6 +29,7 @@ from ragperso.assemble.prompt import assemble
 from ragperso.config import Config
 from ragperso.errors import PrivacyError, StaleIndex, WorkspaceError, WorkspaceLocked
 from ragperso.generate import declining, extractive, grounding
+from ragperso.generate.monitor import STOPS, Monitor
 from ragperso.index.build import CorpusIndex, reindex
 from ragperso.ingest.pipeline import Ingester, Prepared, Progress, prepare
 from ragperso.ingest.readers import read
@@ -161,7 +162,11 @@ class Engine:
                 rows.setdefault((owner, str(item.path)), []).append(row)
         reports: dict[str, IngestReport] = {}
         for (owner, source), documents in rows.items():
-            report = self.session(owner)._add_documents(documents, corpus, source)
+            was_open = check_user(owner) in self._sessions
+            session = self.session(owner)
+            report = session._add_documents(documents, corpus, source)
+            if not was_open:
+                session.close()  # ten thousand people are more than a process may have files
             reports[owner] = reports[owner] + report if owner in reports else report
         return reports
 
@@ -646,7 +651,7 @@ class Session:
             found,
             "",
             started,
-            text=completion.text.strip(),
+            text=grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length"),
             prompt=prompt,
             completion=completion,
             assemble_ms=assembled,
@@ -660,41 +665,52 @@ class Session:
         is_cancelled: Callable[[], bool] | None,
     ) -> Completion:
         chosen = self.config.generate
-        return self.engine.generator.generate(
+        sentences = chosen.max_sentences if prompt.task == "ask" else 0
+        monitor = Monitor(on_text, is_cancelled, max_sentences=sentences)
+        completion = self.engine.generator.generate(
             prompt,
             owner=self.user,
             max_tokens=max_tokens,
             temperature=chosen.temperature,
             seed=chosen.seed,
-            on_text=on_text,
-            is_cancelled=is_cancelled,
+            stop=STOPS[prompt.task],
+            on_text=monitor.see,
+            is_cancelled=monitor.is_done,
         )
+        if monitor.stopped:
+            completion = dataclasses.replace(completion, finish_reason="length")
+        return completion
 
     def _grounded(self, draft: Completion, prompt: Prompt) -> tuple[str, list[Sentence], str]:
         """Return the answer to give, its sentences checked, and what was done to the draft."""
         answer = grounding.strip_boilerplate(grounding.strip_labels(draft.text))
+        answer = grounding.strip_echo(answer, prompt.messages[0].content, prompt.passages)
         answer = grounding.strip_repeats(answer, is_cut=draft.finish_reason == "length")
-        threshold = self.config.generate.support
-
-        def checked(text: str) -> list[Sentence]:
-            return grounding.check(
-                text,
-                prompt.passages,
-                question=prompt.question,
-                similarity=self.engine.similarity,
-                threshold=threshold,
-            )
-
-        sentences = checked(answer)
-        if any(sentence.label for sentence in sentences) or not prompt.passages:
+        sentences = self._checked(answer, prompt)
+        supported = " ".join(answer[s.start : s.end] for s in sentences if s.label)
+        if supported and extractive.answers_kind(prompt.question, supported):
             return answer, sentences, ""
         quotes = extractive.best_quotes(
             prompt.question, prompt.passages, self.engine._question_similarity, n=1
         )
-        if not quotes:
+        quoted = " ".join(quote.text for quote in quotes)
+        if supported and not extractive.answers_kind(prompt.question, quoted):
+            return answer, sentences, ""
+        if not quoted:
             return answer, sentences, "nothing in the passages supports this answer"
-        text = " ".join(quote.text for quote in quotes)
-        return text, checked(text), "the model's draft was not supported; this is quoted instead"
+        reason = "did not answer the question" if supported else "was not supported"
+        note = f"the model's draft {reason}; this is quoted instead"
+        return quoted, self._checked(quoted, prompt), note
+
+    def _checked(self, text: str, prompt: Prompt) -> list[Sentence]:
+        """Return the sentences of ``text``, each with the passage that supports it."""
+        return grounding.check(
+            text,
+            prompt.passages,
+            question=prompt.question,
+            similarity=self.engine.similarity,
+            threshold=self.config.generate.support,
+        )
 
     # ------------------------------------------------------------ 6 record
 

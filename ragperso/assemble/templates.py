@@ -16,8 +16,7 @@ from ragperso.types import Exemplar, Passage, Turn
 
 SYSTEM_ASK: Final = (
     "You answer questions from a person's own notes. Use only the numbered passages. "
-    "Answer in one or two short sentences, in the language of the question. "
-    "If the passages do not say, write: The notes do not say."
+    "Answer in one or two short sentences, in the language of the question."
 )
 SYSTEM_WRITE: Final = (
     "You write drafts for a person in that person's own manner: the same greetings, sentence length, "

@@ -138,14 +138,14 @@ class ExtractiveGenerator:
 
 
 def _candidates(passage: Passage) -> list[Quote]:
-    """Return the sentences worth quoting: whole, not headings, rules, fences or single words."""
+    """Return the sentences worth quoting: whole, not headings, rules, questions or single words."""
     found = []
     headings = [(b.start, b.end) for b in segment.blocks(passage.text) if b.kind in ("heading", "rule")]
     for start, end in segment.sentences(passage.text):
         if any(a <= start < b for a, b in headings):
             continue
         text = plain(passage.text[start:end])
-        if len(re.findall(r"\w+", text)) >= _SHORTEST_WORDS:
+        if len(re.findall(r"\w+", text)) >= _SHORTEST_WORDS and not text.endswith(("?", "？", "؟")):
             found.append(Quote(passage.label, start, end, text))
     return found
 
@@ -208,6 +208,12 @@ _KINDS: Final = ((_ASKS_TIME, _TIME), (_ASKS_AMOUNT, _AMOUNT), (_ASKS_PERSON, _P
 def _kind_of(question: str) -> re.Pattern[str] | None:
     """Return what an answer to ``question`` should contain: a time, an amount, a person; or nothing known."""
     return next((answer for asks, answer in _KINDS if asks.search(question)), None)
+
+
+def answers_kind(question: str, text: str) -> bool:
+    """Say whether ``text`` has what ``question`` asks for: a time, an amount, a person; true when unclear."""
+    wanted = _kind_of(question)
+    return wanted is None or wanted.search(text) is not None
 
 
 # ---------------------------------------------------------------- from Markdown to a line one reads

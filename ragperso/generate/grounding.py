@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragperso import segment
+from ragperso.generate.monitor import is_ended, normalise
 from ragperso.tokens import content_words, lexical_tokens, stemming_language
 from ragperso.types import Passage, Sentence
 
@@ -88,6 +89,10 @@ class _Read:
     def words(self) -> set[str]:
         return content_words(self.text, self.language)
 
+    @property
+    def is_question(self) -> bool:
+        return self.text.rstrip(" \t\n\"'”’»)*_").endswith(("?", "？", "؟"))
+
     @cached_property
     def numbers(self) -> set[str]:
         return _numbers(self.text)
@@ -129,7 +134,14 @@ class _Window:
 def _windows(passage: Passage) -> list[_Window]:
     language = stemming_language(passage.text)
     whole = _Read(f"{passage.provenance}\n{passage.text}", language)
-    parts = tuple(_Read(passage.text[a:b], language) for a, b in segment.sentences(passage.text))
+    # A heading names what is said below it; it says nothing itself.
+    headings = [(b.start, b.end) for b in segment.blocks(passage.text) if b.kind in ("heading", "rule")]
+    spans = [
+        (start, end)
+        for start, end in segment.sentences(passage.text)
+        if not any(a <= start < b for a, b in headings)
+    ]
+    parts = tuple(_Read(passage.text[a:b], language) for a, b in spans)
     groups = [(part,) for part in parts] + list(itertools.pairwise(parts))
     return [
         _Window(passage.label, _Read(" ".join(part.text for part in group), language), group, whole, parts)
@@ -147,7 +159,13 @@ def _idf(windows: Sequence[_Window]) -> Callable[[str], float]:
 def _support(
     claim: _Read, window: _Window, question: _Read, idf: Callable[[str], float], cosine: float | None
 ) -> float:
-    if not claim.words or _is_voided(claim, window, question):
+    if not claim.words or claim.is_question or window.read.is_question:  # a question claims nothing
+        return 0.0
+    # What only repeats the question answers it with a yes or a no at most.
+    decides = _YES_NO.match(claim.text) or claim.negated ^ question.negated
+    if claim.words <= question.words and not decides:
+        return 0.0
+    if _is_voided(claim, window, question):
         return 0.0
     elsewhere = window.passage.words - _conflicts(claim, window.passage_parts)
     got = total = 0.0
@@ -396,7 +414,11 @@ _CODE: Final = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 _OPENING: Final = re.compile(
     r"""\s*(?:
-        (?:sure|certainly|of\ course|great\ question|natürlich|gerne?|bien\ sûr)\s*[!,.:]
+        \[\d{1,2}\]\s*\([^()\n]{0,200}\)  # the head of a passage, copied
+      | \#{1,6}[ ][^\n]*\n  # a heading
+      | (?:you|person|assistant)\s*:
+      | the\ (?:notes|passages)\ say\s*:
+      | (?:sure|certainly|of\ course|great\ question|natürlich|gerne?|bien\ sûr)\s*[!,.:]
       | (?:here\ is|here's|this\ is)\ (?:the|an|your|my)\ answer\b[^.:!\n]{0,60}[:.]
       | (?:the\ )?(?:final\ |short\ )?(?:answer|antwort|réponse)\s*(?:is|ist|est)?\s*:
       | hier\ ist\ (?:die|deine|ihre)\ antwort\b[^.:!\n]{0,60}[:.]
@@ -422,7 +444,8 @@ _CLOSING: Final = re.compile(
 )
 
 
-_ENDED: Final = re.compile(r"[.!?…:。！？][\"'”’)\]]*\Z")
+_YES_NO: Final = re.compile(r"\W*(?:yes|no|ja|nein|doch|oui|non|si)\b", re.IGNORECASE)
+_ECHO_WORDS: Final = 4  # a shorter match is chance
 
 
 def strip_labels(answer: str) -> str:
@@ -449,7 +472,7 @@ def strip_boilerplate(answer: str) -> str:
 def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
     """Return ``answer`` without sentences that repeat an earlier one; small models fall into loops.
 
-    ``is_cut`` says that the model was stopped by its limit: a last sentence without an end goes too, when
+    ``is_cut`` says that the model was stopped half-way: a last sentence without an end goes too, when
     another one stands before it.
     """
     kept: list[str] = []
@@ -458,11 +481,24 @@ def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
     spans = segment.sentences(answer)
     for number, (start, end) in enumerate(spans):
         sentence = answer[start:end]
-        same = " ".join(re.findall(r"\w+", sentence.casefold()))
-        is_rest = is_cut and number == len(spans) - 1 and number > 0 and not _ENDED.search(sentence)
+        same = normalise(sentence)
+        is_rest = is_cut and number == len(spans) - 1 and number > 0 and not is_ended(sentence)
         if not is_rest and (same not in seen or not same):
             kept.append(answer[at:start] + sentence)
         seen.add(same)
+        at = end
+    return "".join(kept).strip()
+
+
+def strip_echo(answer: str, instructions: str, passages: Sequence[Passage]) -> str:
+    """Return ``answer`` without sentences copied from the instructions rather than from a passage."""
+    told, known = normalise(instructions), normalise(" ".join(passage.text for passage in passages))
+    kept: list[str] = []
+    at = 0
+    for start, end in segment.sentences(answer):
+        same = normalise(answer[start:end])
+        if not (len(same.split()) >= _ECHO_WORDS and same in told and same not in known):
+            kept.append(answer[at:start] + answer[start:end])
         at = end
     return "".join(kept).strip()
 

@@ -10,7 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from ragperso.config import Generate
-from ragperso.generate.grounding import check, insert_labels, strip_boilerplate, strip_labels
+from ragperso.generate.grounding import (
+    check,
+    insert_labels,
+    strip_boilerplate,
+    strip_echo,
+    strip_labels,
+    strip_repeats,
+)
 from ragperso.types import ChunkId, Passage, Sentence
 
 BANK = (
@@ -282,3 +289,51 @@ def test_labels_stand_behind_the_sentences_they_support() -> None:
 def test_labels_put_in_are_what_strip_takes_out() -> None:
     answer = "Ana pays 640 euros a month. You like your coffee black."
     assert strip_labels(insert_labels(answer, check(answer, PASSAGES))) == answer
+
+
+def test_a_heading_supports_nothing() -> None:
+    passage = Passage("1", ChunkId(1), "n.md", 0, 40, "# The ritual\n\nI drink it black at eight.")
+    assert [s.label for s in check("The ritual", [passage])] == [None]
+
+
+def test_a_question_in_a_passage_supports_nothing() -> None:
+    passage = Passage("1", ChunkId(1), "n.md", 0, 40, "What did the doctor say? I could not hear you.")
+    assert [s.label for s in check("What did the doctor say?", [passage])] == [None]
+
+
+def test_repeating_the_question_is_no_answer_but_denying_it_is() -> None:
+    passage = Passage(
+        "1", ChunkId(1), "n.md", 0, 60, "The alarm of the fridge went off, and I moved the insulin."
+    )
+    question = "What happened when the alarm of the fridge went off?"
+    assert [s.label for s in check("The alarm of the fridge went off.", [passage], question=question)] == [
+        None
+    ]
+    assert [s.label for s in check("I moved the insulin.", [passage], question=question)] == ["1"]
+
+
+def test_echoes_of_the_instructions_are_dropped_unless_a_passage_says_so_too() -> None:
+    told = "The person is Ben Moreau, who writes English. I am allergic to penicillin."
+    passage = Passage("1", ChunkId(1), "n.md", 0, 40, "I am allergic to penicillin.")
+    answer = "The person is Ben Moreau, who writes English. I am allergic to penicillin."
+    assert strip_echo(answer, told, [passage]) == "I am allergic to penicillin."
+    assert strip_echo(answer, told, []) == ""
+
+
+def test_loops_and_cut_ends_are_dropped() -> None:
+    assert strip_repeats("It is tea. It is tea! It is milk.") == "It is tea. It is milk."
+    assert strip_repeats("It is tea. It is mi", is_cut=True) == "It is tea."
+    assert strip_repeats("It is mi", is_cut=True) == "It is mi"
+
+
+@pytest.mark.parametrize(
+    ("draft", "left"),
+    [
+        ("[4] (brazing notes, 2025-03-28)\n# Brazing\nI use Argenta 56.", "I use Argenta 56."),
+        ("The notes say: it is black.", "It is black."),
+        ("You: it is black.", "It is black."),
+        ("# Heading alone", "# Heading alone"),
+    ],
+)
+def test_copied_heads_of_passages_are_stripped(draft: str, left: str) -> None:
+    assert strip_boilerplate(draft) == left
