@@ -47,7 +47,7 @@ class Ingest:
 @dataclass(frozen=True, slots=True)
 class Index:
     embedder: str = "starter"  # starter name, a path, or a hub id that was pulled
-    embedder_backend: Literal["sentence-transformers", "hash"] = "sentence-transformers"
+    embedder_backend: str = "sentence-transformers"  # or hash, or the name of a plugin
     query_prefix: str = ""
     document_prefix: str = ""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -87,7 +87,7 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    backend: Literal["llama.cpp", "server", "extractive"] = "llama.cpp"
+    backend: str = "llama.cpp"  # or server, extractive, or the name of a plugin
     model: str = "starter"  # starter name, path of a GGUF, or a hub id that was pulled
     max_tokens: int = 128
     temperature: float = 0.0
@@ -102,7 +102,7 @@ class Generate:
     api_key: str = ""
     timeout_s: float = 300.0
     max_sentences: int = 3  # an answer is stopped behind so many sentences; 0: no limit
-    support: float = 0.55  # least support a sentence needs from one passage to be cited
+    support: float = 0.0  # least support of a cited sentence; 0: .55, or .8 with a model below 600 MB
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from ragperso.assemble import budget as budgets
 from ragperso.assemble import exemplars as exemplar_choice
 from ragperso.assemble.prompt import assemble
 from ragperso.config import Config
-from ragperso.errors import PrivacyError, StaleIndex, WorkspaceError, WorkspaceLocked
+from ragperso.errors import GenerationCancelled, PrivacyError, StaleIndex, WorkspaceError, WorkspaceLocked
 from ragperso.generate import declining, extractive, grounding
-from ragperso.generate.monitor import STOPS, Monitor
+from ragperso.generate.monitor import STOPS, Monitor, is_ended
 from ragperso.index.build import CorpusIndex, reindex
 from ragperso.ingest.pipeline import Ingester, Prepared, Progress, prepare
 from ragperso.ingest.readers import read
@@ -223,6 +223,8 @@ class Engine:
         kind = backends.load("generator", chosen.backend)
         if chosen.backend == "extractive":
             return _as_generator(kind(self._question_similarity))
+        if chosen.backend == "echo":
+            return _as_generator(kind(chosen.context_tokens))
         if chosen.backend == "server":
             return _as_generator(
                 kind(
@@ -234,9 +236,11 @@ class Engine:
                     context_tokens=chosen.context_tokens,
                 )
             )
-        folder = settings.models_of(self.config)
-        found = models.resolve(chosen.model, "generator", folder)
-        return _as_generator(kind(found.path, chosen, cache_dir=folder))
+        if chosen.backend == "llama.cpp":
+            folder = settings.models_of(self.config)
+            found = models.resolve(chosen.model, "generator", folder)
+            return _as_generator(kind(found.path, chosen, cache_dir=folder))
+        return _as_generator(kind(chosen))  # a plugin's
 
     def _reranker_in_use(self) -> Reranker | None:
         with self._lock:
@@ -577,6 +581,7 @@ class Session:
                 id=hit.document.removeprefix("exemplar/"),
                 text=hit.text,
                 request=str(hit.chunk.meta.get("request") or ""),
+                title=hit.chunk.title,
                 register=str(hit.chunk.meta.get("register") or ""),
                 language=str(hit.chunk.meta.get("language") or ""),
                 source=str(hit.chunk.meta.get("source") or ""),
@@ -607,10 +612,12 @@ class Session:
 
         Declines (``abstained``) without calling the model when nothing found is relevant enough, and
         quotes instead when nothing of the model's draft is supported.  ``on_text`` sees the raw draft.
+        Raises: GenerationCancelled, with what had been written, once ``is_cancelled``; nothing is recorded.
         """
         started = time.perf_counter()
         limit = max_tokens or self.config.generate.max_tokens
         found = self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session)  # 3
+        _stop_if(is_cancelled)
         if question_relevance(found.hits) < self.config.retrieve.min_relevance:
             return self._record(found, session, started, text=declining.sentence(text), abstained=True)
         before = time.perf_counter()
@@ -639,10 +646,14 @@ class Session:
         on_text: Callable[[str], None] | None = None,
         is_cancelled: Callable[[], bool] | None = None,
     ) -> Answer:
-        """Draft a text in the person's manner, from exemplars of their writing; recorded like an answer."""
+        """Draft a text in the person's manner, from exemplars of their writing; recorded like an answer.
+
+        Raises: GenerationCancelled, as :meth:`ask` does.
+        """
         started = time.perf_counter()
         limit = max_tokens or self.config.generate.max_tokens
         found = self.retrieve(request, filters=filters)
+        _stop_if(is_cancelled)
         before = time.perf_counter()
         prompt = self._assemble(found, "write", "", limit)
         assembled = _ms(time.perf_counter() - before)
@@ -678,16 +689,22 @@ class Session:
             is_cancelled=monitor.is_done,
         )
         if monitor.stopped:
-            completion = dataclasses.replace(completion, finish_reason="length")
+            return dataclasses.replace(completion, finish_reason="length")
+        if completion.finish_reason == "cancelled":
+            raise GenerationCancelled(completion.text)
         return completion
 
     def _grounded(self, draft: Completion, prompt: Prompt) -> tuple[str, list[Sentence], str]:
         """Return the answer to give, its sentences checked, and what was done to the draft."""
         answer = grounding.strip_boilerplate(grounding.strip_labels(draft.text))
         answer = grounding.strip_echo(answer, prompt.messages[0].content, prompt.passages)
-        answer = grounding.strip_repeats(answer, is_cut=draft.finish_reason == "length")
+        is_cut = draft.finish_reason == "length"
+        answer = grounding.strip_repeats(answer, is_cut=is_cut)
+        if is_cut and not is_ended(answer):
+            answer = ""  # one sentence that never came to its end: a loop, or a list without one
         sentences = self._checked(answer, prompt)
-        supported = " ".join(answer[s.start : s.end] for s in sentences if s.label)
+        said = [answer[s.start : s.end] for s in sentences if s.label]
+        supported = " ".join(said) if 2 * len(said) >= len(sentences) else ""
         if supported and extractive.answers_kind(prompt.question, supported):
             return answer, sentences, ""
         quotes = extractive.best_quotes(
@@ -709,8 +726,15 @@ class Session:
             prompt.passages,
             question=prompt.question,
             similarity=self.engine.similarity,
-            threshold=self.config.generate.support,
+            threshold=self._support(),
         )
+
+    def _support(self) -> float:
+        """Return the least support of a cited sentence."""
+        if self.config.generate.support > 0:
+            return self.config.generate.support
+        is_small = getattr(self.engine.generator, "is_small", False)
+        return grounding.SUPPORT_OF_SMALL_MODELS if is_small else grounding.SUPPORT
 
     # ------------------------------------------------------------ 6 record
 
@@ -994,6 +1018,12 @@ class Session:
                 if state.reason
             ],
         }
+
+
+def _stop_if(is_cancelled: Callable[[], bool] | None) -> None:
+    """Raise GenerationCancelled once the caller has asked to stop."""
+    if is_cancelled is not None and is_cancelled():
+        raise GenerationCancelled
 
 
 def _as_generator(model: Any) -> Generator:

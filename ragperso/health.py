@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from ragperso import backends, models
 from ragperso import config as settings
-from ragperso import models
 from ragperso.engine import Engine
 from ragperso.errors import ConfigError, RagpersoError
 from ragperso.generate import selftest
@@ -157,6 +157,8 @@ def _models(config: settings.Config) -> Iterator[Finding]:
     folder = settings.models_of(config)
     if config.index.embedder_backend == "hash":
         yield Finding("models", "note", "the hash embedder knows words, not meanings")
+    elif config.index.embedder_backend != "sentence-transformers":
+        yield _backend("embedder", config.index.embedder_backend)
     else:
         yield from _model(config.index.embedder, "embedder", folder)
     backend = config.generate.backend
@@ -164,9 +166,19 @@ def _models(config: settings.Config) -> Iterator[Finding]:
         yield Finding("models", "ok", f"answers come from the server at {config.generate.url}")
     elif backend == "extractive":
         yield Finding("models", "ok", "answers are quotes; no generator is used")
+    elif backend != "llama.cpp":
+        yield _backend("generator", backend)
     else:
         yield from _model(config.generate.model, "generator", folder)
         yield from _self_test(config, folder)
+
+
+def _backend(kind: models.Kind, name: str) -> Finding:
+    try:
+        backends.load(kind, name)
+    except RagpersoError as exc:
+        return _problem("models", exc)
+    return Finding("models", "ok", f"the {kind} is {name}")
 
 
 def _model(name: str, kind: models.Kind, folder: Path) -> Iterator[Finding]:

@@ -253,6 +253,7 @@ class Exemplar:
     language: str = ""
     source: str = ""
     ts: datetime | None = None
+    title: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

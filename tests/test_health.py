@@ -123,6 +123,13 @@ def test_a_missing_model_is_a_problem_with_its_command(config: Config) -> None:
     assert [problem.hint for problem in found] == ["ragperso models pull org/none"]
 
 
+@pytest.mark.parametrize("key", ["index.embedder_backend", "generate.backend"])
+def test_a_backend_that_nothing_provides_is_a_problem_that_lists_the_others(config: Config, key: str) -> None:
+    found = [problem for problem in problems(config.replace({key: "nosuch"})) if problem.area == "models"]
+    assert ["'nosuch'" in problem.message for problem in found] == [True]
+    assert found[0].hint.startswith("choose one of: ")
+
+
 def test_an_invalid_settings_file_is_told_and_the_rest_still_examined(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

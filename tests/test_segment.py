@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,6 +149,7 @@ def test_a_part_splits_like_the_part_alone(before: str, text: str) -> None:
     assert [whole[a:b] for a, b in sentences(whole, len(before))] == split(text)
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "unit",
     [
@@ -170,9 +169,8 @@ def test_a_part_splits_like_the_part_alone(before: str, text: str) -> None:
         "\n",
     ],
 )
-def test_a_megabyte_takes_well_under_a_second(unit: str) -> None:
-    """Linear in the text, also where a pattern could backtrack."""
+def test_a_megabyte_loses_no_character(unit: str) -> None:
+    """0.1 to 0.7 s measured; where a pattern backtracks it takes minutes and the test times out."""
     text = unit * (1_000_000 // len(unit))
-    started = time.process_time()
-    sentences(text)
-    assert time.process_time() - started < 8.0  # 0.1-0.7 s measured; quadratic takes minutes
+    told = "".join(text[start:end] for start, end in sentences(text))
+    assert "".join(told.split()) == "".join(text.split())

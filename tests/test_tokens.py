@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -179,16 +178,18 @@ def test_spelling_in_another_normal_form_changes_nothing(text: str) -> None:
     )
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "unit", ["a.b-", "word ", "a", "我", "--", "a'", ".", "aB", "#@.", "é", "1,", "_", "\ud800", "a\u0301"]
 )
-def test_a_query_of_30_kb_costs_milliseconds(unit: str) -> None:
+def test_a_query_of_30_kb_is_no_burden(unit: str) -> None:
+    """5 to 60 ms measured; where a pattern backtracks it takes minutes and the test times out."""
     text = unit * (30_000 // len(unit))
-    began = time.process_time()
-    lexical_tokens(text, ["en", "de", "fr"])
-    detect_language(text)
-    shingles(text)
-    assert time.process_time() - began < 0.5  # 5 to 60 ms; the slack is for a busy machine
+    tokens = lexical_tokens(text, ["en", "de", "fr"])
+    assert len(tokens) <= 2 * len(text)  # of Chinese each character and each pair
+    assert max(map(len, tokens), default=0) <= MAX_TOKEN_CHARS
+    assert detect_language(text) in ("", "zh")
+    assert len(shingles(text)) <= len(tokens) + 1
 
 
 def test_many_threads_get_the_same_tokens() -> None:

@@ -42,6 +42,7 @@ class _Part:
     tokens: int
     detail: str = ""
     passage: Passage | None = None
+    exemplar: Exemplar | None = None
 
 
 @dataclass(slots=True)
@@ -64,14 +65,24 @@ class _Draft:
         profile = templates.render_profile(
             self.name, self.languages, [p.text for p in self.style], [p.text for p in self.facts]
         )
-        system = "\n\n".join(
-            [self.system, *([profile] if profile else []), *(p.text for p in self.exemplars)]
-        )
+        shown = [part.exemplar for part in self.exemplars if part.exemplar is not None]
         passages = [part.text for part in self.passages]
         if self.task == "write":
-            user = templates.render_write(self.question, passages)
-        else:
-            user = templates.render_ask(self.question, passages, [p.text for p in self.turns])
+            # As turns that already happened: a small model goes on in the manner of its "own" answers, where
+            # samples described in the system text leave it cold.
+            turns: list[Message] = []
+            for exemplar in shown:
+                turns.append(Message("user", templates.render_request(exemplar)))
+                turns.append(Message("assistant", templates.clean(exemplar.text)))
+            system = "\n\n".join([self.system, *([profile] if profile else [])])
+            return (
+                Message("system", system),
+                *turns,
+                Message("user", templates.render_write(self.question, passages)),
+            )
+        samples = [templates.render_exemplar(exemplar) for exemplar in shown]
+        system = "\n\n".join([self.system, *([profile] if profile else []), *samples])
+        user = templates.render_ask(self.question, passages, [p.text for p in self.turns])
         return (Message("system", system), Message("user", user))
 
     def drop_weakest(self) -> bool:
@@ -171,9 +182,12 @@ def _take_profile(draft: _Draft, profile: Profile, limit: int, count: Count) -> 
 
 
 def _exemplar_parts(exemplars: Sequence[Exemplar], count: Count) -> list[_Part]:
-    return [
-        _part(f"exemplar {e.id}", templates.render_exemplar(e), count, detail=e.source) for e in exemplars
-    ]
+    parts = []
+    for exemplar in exemplars:
+        part = _part(f"exemplar {exemplar.id}", templates.render_exemplar(exemplar), count, exemplar.source)
+        part.exemplar = exemplar
+        parts.append(part)
+    return parts
 
 
 def _turn_parts(turns: Sequence[Turn], count: Count) -> list[_Part]:

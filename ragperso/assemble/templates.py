@@ -19,8 +19,8 @@ SYSTEM_ASK: Final = (
     "Answer in one or two short sentences, in the language of the question."
 )
 SYSTEM_WRITE: Final = (
-    "You write drafts for a person in that person's own manner: the same greetings, sentence length, "
-    "punctuation and tone as in the samples of their writing. Write only the draft itself. "
+    "You write for a person, in that person's own manner: the same greetings, sentence length, punctuation "
+    "and tone as in what they wrote before. Write only the text itself. "
     "Take facts only from the request and the passages."
 )
 
@@ -87,6 +87,14 @@ def render_exemplar(exemplar: Exemplar) -> str:
     return f"{head}\n{clean(exemplar.text)}"
 
 
+def render_request(exemplar: Exemplar) -> str:
+    """Return what a piece of the person's writing answered, as the request of a draft would put it."""
+    kind = exemplar.register or "text"
+    if not exemplar.request:
+        return f"Write a {kind}: {one_line(exemplar.title)}" if exemplar.title else f"Write a {kind}."
+    return f"Write a {kind} to this:\n{one_line(exemplar.request)}"
+
+
 def render_turn(turn: Turn) -> str:
     """Return one earlier message of the conversation."""
     return f"{'Person' if turn.role == 'user' else 'You'}: {one_line(turn.text)}"
@@ -129,7 +137,7 @@ def render_write(request: str, passages: Sequence[str]) -> str:
     parts = []
     if passages:
         parts.append("Passages from the notes:\n\n" + "\n\n".join(passages))
-    parts.append(f"Write this: {request}")
+    parts.append(request)
     return "\n\n".join(parts)
 
 

@@ -50,7 +50,8 @@ def command(
 ) -> int:
     """Answer a question from your documents, with sources.
 
-    QUESTION - reads it from standard input. Each sentence carries the label of the passage that supports it.
+    QUESTION is what to ask; - reads it from standard input. Each sentence carries the label of the passage
+    that supports it.
     """
     query = text_or_stdin(query, "the question")
     if model is not None:
@@ -72,8 +73,6 @@ def command(
             )
         finally:
             draft.wipe()
-        if is_cancelled():
-            raise KeyboardInterrupt
     tell_notes(session)
     if app.json:
         screen.put_json(shapes.answer(given, explain=explain))

@@ -103,13 +103,15 @@ class Chat:
                 given = self._session.ask(
                     text, session=self.name, on_text=draft.write, is_cancelled=is_cancelled
                 )
-            except (GenerationCancelled, KeyboardInterrupt):
+            except GenerationCancelled:
+                draft.wipe()
+                screen.say("stopped; nothing was kept")
+                return
+            except KeyboardInterrupt:  # pressed twice: wherever it was
                 draft.wipe()
                 screen.say("stopped")
                 return
             draft.wipe()
-            if is_cancelled():
-                screen.say("stopped; what had been written:")
         self._last = given
         tell_notes(self._session)
         if self._as_json:

@@ -113,7 +113,10 @@ def common_options(function: F) -> F:
 
 
 class Command(click.Command):
-    """A command that also takes the common options, which its help lists apart from its own."""
+    """A command that also takes the common options, which its help lists apart from its own.
+
+    What an argument means stands in the command's docstring; click 8.5 would list it without a word.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,7 +127,7 @@ class Command(click.Command):
         common: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 (common if param.name in _COMMON else own).append(record)
         with formatter.section("Options"):
             formatter.write_dl(own)

@@ -40,7 +40,7 @@ def guard(run: Callable[[], int], words: Sequence[str]) -> int:
         return code
     except BrokenPipeError:
         return _closed_pipe()
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort, errors.GenerationCancelled):
         if as_json:
             _tell({"type": "Interrupted", "stage": "ragperso", "message": "interrupted", "hint": ""})
         else:

@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Show what the model would read, and what each part costs.
 
-    Nothing is generated or recorded.
+    QUERY is what to ask; - reads it from standard input. Nothing is generated or recorded.
     """
     query = text_or_stdin(query, "the query")
     session = app.session()

@@ -69,8 +69,6 @@ def command(
             )
         finally:
             draft.wipe()
-        if is_cancelled():
-            raise KeyboardInterrupt
     tell_notes(session)
     if app.json:
         screen.put_json(shapes.answer(given, explain=verbose))

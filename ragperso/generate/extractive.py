@@ -140,11 +140,17 @@ class ExtractiveGenerator:
 def _candidates(passage: Passage) -> list[Quote]:
     """Return the sentences worth quoting: whole, not headings, rules, questions or single words."""
     found = []
-    headings = [(b.start, b.end) for b in segment.blocks(passage.text) if b.kind in ("heading", "rule")]
+    blocks = segment.blocks(passage.text)
+    headings = [(b.start, b.end) for b in blocks if b.kind in ("heading", "rule")]
+    code = [b for b in blocks if b.kind == "code"]
     for start, end in segment.sentences(passage.text):
-        if any(a <= start < b for a, b in headings):
+        if any(a <= start < b for a, b in headings) or any(b.start <= start < b.end for b in code):
             continue
         text = plain(passage.text[start:end])
+        if text.endswith(":"):  # the command it announces is the answer
+            for block in code:
+                if block.start >= end and not passage.text[end : block.start].strip():
+                    text, end = f"{text}\n\n{passage.text[block.start : block.end].strip()}", block.end
         if len(re.findall(r"\w+", text)) >= _SHORTEST_WORDS and not text.endswith(("?", "？", "؟")):
             found.append(Quote(passage.label, start, end, text))
     return found

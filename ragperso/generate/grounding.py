@@ -33,6 +33,12 @@ from ragperso.types import Passage, Sentence
 # Rows are answer sentences, columns windows of passages; values are cosines.
 Similarity: TypeAlias = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
 
+# Least support of a cited sentence.  At .55 every true sentence of 47 tuning cases was found and no false
+# one, of 25 never tuned on 12 of 13 and none.  A small model writes falser sentences from truer words: on the 20
+# questions of the sample people the starter model's answers were right 17 times at .55 and 19 times at .8,
+# where its looser drafts give way to quotes.
+SUPPORT: Final = 0.55
+SUPPORT_OF_SMALL_MODELS: Final = 0.8
 _ELSEWHERE: Final = 0.5  # credit for a word that stands in the passage, but not in the window
 # Cosines of MiniLM between sentences: unrelated ones rarely exceed .3, paraphrases rarely fall below .8.
 _COSINE_FLOOR: Final = 0.3
@@ -48,7 +54,7 @@ def check(
     *,
     question: str = "",
     similarity: Similarity | None = None,
-    threshold: float = 0.55,
+    threshold: float = SUPPORT,
 ) -> list[Sentence]:
     """Return the sentences of ``answer`` in order, each with the label of its best passage.
 
@@ -444,6 +450,7 @@ _CLOSING: Final = re.compile(
 )
 
 
+_LOOP: Final = re.compile(r"(\b.{12,160}?)\1+", re.DOTALL)  # a phrase again at once
 _YES_NO: Final = re.compile(r"\W*(?:yes|no|ja|nein|doch|oui|non|si)\b", re.IGNORECASE)
 _ECHO_WORDS: Final = 4  # a shorter match is chance
 
@@ -475,6 +482,7 @@ def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
     ``is_cut`` says that the model was stopped half-way: a last sentence without an end goes too, when
     another one stands before it.
     """
+    answer = _LOOP.sub(r"\1", answer)
     kept: list[str] = []
     seen: set[str] = set()
     at = 0

@@ -33,6 +33,7 @@ _BLOCK_GPU: Final = 512
 # Below this size one thread writes faster than several, as handing a layer over takes longer than the layer:
 # the starter model (94 MB) wrote 95-126 tokens/s with one thread, 56-100 with two.  Reading gains from all.
 _SMALL_BYTES: Final = 256_000_000
+_TRUSTED_BYTES: Final = 600_000_000  # about a billion parameters in four bits
 _CLOSE_WAIT_S: Final = 10.0  # for a running generation to notice; then the memory is left to the system
 
 _Finish = Literal["stop", "length", "cancelled"]
@@ -88,6 +89,11 @@ class LlamaCppGenerator:
     def name(self) -> str:
         lora = f"+{Path(self._settings.lora).stem}" if self._settings.lora else ""
         return f"llama.cpp:{self._path.stem}{lora}"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the model is too small to be trusted with more than near quotations."""
+        return self._path.stat().st_size < _TRUSTED_BYTES
 
     @property
     def context_tokens(self) -> int:

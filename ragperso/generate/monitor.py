@@ -14,7 +14,7 @@ from ragperso import segment
 # What begins where a model goes on with our layout instead of answering.
 STOPS: Final[dict[Literal["ask", "write"], tuple[str, ...]]] = {
     "ask": ("\nQuestion:", "\nPassages from", "\nConversation so far", "\nPerson:", "\n[", "\n#"),
-    "write": ("\nSample (", "\nWrite this:", "\nPassages from", "\nThey were asked:"),
+    "write": ("\nWrite a ", "\nPassages from"),
 }
 # A phrase three times in a row, at the end of what was written.
 _LOOP: Final = re.compile(r"(.{8,80}?)\1\1\Z", re.DOTALL)

@@ -54,6 +54,8 @@ def load_embedder(config: Index, models_dir: Path) -> Embedder:
     embedder: Embedder
     if config.embedder_backend == "hash":
         embedder = kind()
+    elif config.embedder_backend != "sentence-transformers":
+        embedder = kind(config)  # a plugin's
     else:
         model = models.resolve(config.embedder, "embedder", models_dir)
         embedder = kind(

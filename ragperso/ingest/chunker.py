@@ -172,7 +172,7 @@ def _common_path(sections: Sequence[_Section]) -> tuple[str, ...]:
 
 def _path_over(pieces: Sequence[_Piece], path: tuple[str, ...]) -> tuple[str, ...]:
     """Return the path of a chunk: that of its section, or of its last heading if it holds nothing else."""
-    return pieces[-1].path if all(piece.kind == "heading" for piece in pieces) else path
+    return pieces[-1].path if all(piece.kind in ("heading", "rule") for piece in pieces) else path
 
 
 def _groups(sections: Sequence[_Section], limit: int) -> list[list[_Section]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from ragperso.config import Ingest
-from ragperso.errors import RagpersoError
+from ragperso.errors import ConfigError, RagpersoError
 from ragperso.files import content_hash, file_hash
 from ragperso.ingest.chunker import chunk, chunker_fingerprint
 from ragperso.ingest.readers import READER_VERSION, read
@@ -290,7 +290,8 @@ class Ingester:
             # What an earlier version of the file gave stays: a damaged save must not lose it.
             reason = exc.message.removeprefix(f"{item.key}: ").removeprefix(f"{item.path}: ")
             self._skipped.append(Skipped(item.key, reason))
-            self._remember(dataclasses.replace(fresh, reason=reason))
+            if not isinstance(exc, ConfigError):  # a plugin that is mended reads it the next time
+                self._remember(dataclasses.replace(fresh, reason=reason))
             return
         bad_rows = self._skipped[before:]
         if not bad_rows:

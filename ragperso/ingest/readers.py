@@ -2,18 +2,23 @@
 
 In: a path.  Out: ``Document`` records, and ``Skipped`` for rows and messages that are damaged.
 Never: raises anything but ``UnreadableDocument`` and ``UnsupportedFormat``, whatever a file holds; says
-what a file holds in a message.
+what a file holds in a message; lets a plugin replace a reader of its own.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from ragperso import backends
 from ragperso.config import Ingest
-from ragperso.errors import UnreadableDocument, UnsupportedFormat
+from ragperso.errors import ConfigError, UnreadableDocument, UnsupportedFormat
 from ragperso.ingest import notes
 from ragperso.ingest.decode import decode, looks_like_text, open_regular, read_bytes, reason_of, storable
 from ragperso.ingest.docx import read_docx
@@ -53,16 +58,20 @@ def read(
     have ``key`` as ``source``.  A file without a known suffix is read as text if it is text.
 
     Raises: UnreadableDocument, UnsupportedFormat; the message names ``key`` and the reason.
+    ConfigError, when the plugin for this suffix cannot be used as it is installed.
     """
-    reader = _READERS.get(path.suffix.lower())
+    suffix = path.suffix.lower()
+    reader = _READERS.get(suffix)
     try:
+        if reader is None and suffix in _plugin_suffixes():
+            reader = _by_plugin
         if reader is None:
             if not is_text(path):
-                suffix = storable(path.suffix) or "such"
-                raise UnsupportedFormat(f"{key}: no reader for {suffix} files")
+                kind = storable(path.suffix) or "such"
+                raise UnsupportedFormat(f"{key}: no reader for {kind} files")
             reader = _plain
         yield from reader(path, key, Limits(max_file_bytes, max_text_chars))
-    except UnsupportedFormat:
+    except (UnsupportedFormat, ConfigError):
         raise
     except UnreadableDocument as exc:
         raise UnreadableDocument(f"{key}: {exc.message}") from exc
@@ -75,8 +84,9 @@ def read(
 
 
 def is_known(name: str) -> bool:
-    """Say whether a reader is registered for the suffix of ``name``."""
-    return Path(name).suffix.lower() in _READERS
+    """Say whether there is a reader for the suffix of ``name``, our own or a plugin's."""
+    suffix = Path(name).suffix.lower()
+    return suffix in _READERS or suffix in _plugin_suffixes()
 
 
 def is_container(name: str) -> bool:
@@ -92,9 +102,13 @@ def is_text(path: Path) -> bool:
 
 def _text(path: Path, limits: Limits) -> str:
     text = decode(read_bytes(path, limits.max_file_bytes))
+    _check_length(text, limits)
+    return text
+
+
+def _check_length(text: str, limits: Limits) -> None:
     if len(text) > limits.max_text_chars:
         raise UnreadableDocument(f"more than {limits.max_text_chars:,} characters (ingest.max_text_chars)")
-    return text
 
 
 def _markdown(path: Path, key: str, limits: Limits) -> _Found:
@@ -149,6 +163,34 @@ def _jsonl(path: Path, key: str, limits: Limits) -> _Found:
     yield from read_jsonl(
         path, key=key, max_file_bytes=limits.max_file_bytes, max_text_chars=limits.max_text_chars
     )
+
+
+@functools.cache  # a walk asks for every file
+def _plugin_suffixes() -> frozenset[str]:
+    return frozenset(backends.names("reader"))
+
+
+@functools.cache
+def _plugin(suffix: str) -> Any:
+    return backends.load("reader", suffix)
+
+
+def _by_plugin(path: Path, key: str, limits: Limits) -> _Found:
+    """Yield what another package's reader finds, held to the limits and the characters of our own."""
+    reader = _plugin(path.suffix.lower())()
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > limits.max_file_bytes:
+            raise UnreadableDocument(f"larger than {limits.max_file_bytes:,} bytes (ingest.max_file_bytes)")
+    for found in reader.read(path, key=key):
+        _check_length(found.text, limits)
+        json.dumps(dict(found.meta), ensure_ascii=False).encode()  # raises what the store would raise
+        yield dataclasses.replace(
+            found,
+            key=storable(found.key),
+            text=storable(found.text),
+            source=key,
+            title=storable(found.title),
+        )
 
 
 _CONTAINERS: Final = frozenset((".jsonl", ".ndjson", ".mbox"))

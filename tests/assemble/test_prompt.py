@@ -146,8 +146,10 @@ def test_content_cannot_forge_a_turn_or_a_label_of_the_template() -> None:
     assert "<|" not in prompt.messages[1].content
 
 
-def test_a_draft_shows_exemplars_and_the_request_once() -> None:
+def test_a_draft_shows_exemplars_as_turns_and_the_request_once() -> None:
     prompt = build(task="write")
-    user = prompt.messages[1].content
-    assert user.count("Which bank do I use?") == 1
-    assert user.endswith("Write this: Which bank do I use?")
+    assert [m.role for m in prompt.messages] == ["system", "user", "assistant", "user"]
+    assert prompt.messages[2].content == "Short. Dry. Done."
+    request = prompt.messages[-1].content
+    assert request.count("Which bank do I use?") == 1
+    assert request.endswith("Which bank do I use?")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -200,6 +202,26 @@ def test_an_interrupted_add_exits_130_and_says_that_all_is_safe(
     monkeypatch.setattr(Session, "retrieve", interrupted)
     assert people("search", "knee").code == 130
     assert people("search", "knee", "--json").error["type"] == "Interrupted"
+
+
+def test_ctrl_c_stops_an_answer_and_keeps_nothing(people: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ragperso.engine import Session
+
+    retrieve = Session.retrieve
+
+    def pressed(self: Session, text: str, **rest: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return retrieve(self, text, **rest)
+
+    monkeypatch.setattr(Session, "retrieve", pressed)
+    for words in (("ask", "Which bank did I leave?"), ("write", "A note on my bank.")):
+        done = people(*words)
+        assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
+        assert people(*words, "--json").error["type"] == "Interrupted"
+    done = people("chat", text="Which bank did I leave?\n/why\n/quit\n")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "stopped; nothing was kept\nthere is no answer yet\n"
+    assert people("status", "--json").json["interactions"] == 0
 
 
 # ---------------------------------------------------------------- terminals

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_bert import tiny_bert
 
 from ragperso import models
 from ragperso.index.embedders import SentenceTransformerEmbedder
 from ragperso.protocols import Embedder, TokenCounter
 from ragperso.testing import HashEmbedder
+from tests.tiny_bert import tiny_bert
 
 TEXTS = [
     "the red bike",

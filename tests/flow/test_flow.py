@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ragperso.engine import Engine, Session
-from ragperso.errors import StaleIndex, UnknownUser
+from ragperso.errors import GenerationCancelled, StaleIndex, UnknownUser
 from ragperso.testing import EchoGenerator, HashEmbedder
 from ragperso.types import CORPORA, Filters
 from tests.conftest import ANA_NOTES, write_notes
@@ -68,6 +68,28 @@ def test_what_nothing_answers_is_declined_and_recorded(ana: Session) -> None:
     assert answer.citations == ()
     assert answer.usage.prompt_tokens == 0
     assert ana.interaction(answer.interaction).abstained
+
+
+@pytest.mark.parametrize("task", ["ask", "write"])
+def test_a_cancelled_answer_is_raised_as_far_as_it_came_and_not_recorded(ana: Session, task: str) -> None:
+    question = "Which bank did I move my account to?"
+    for n_words, partial in ((0, ""), (2, "# Bank")):
+        seen: list[str] = []
+        calls = iter([False] * (n_words + 1))  # asked once after the search, then before each word
+        with pytest.raises(GenerationCancelled) as caught:
+            getattr(ana, task)(
+                question, on_text=seen.append, is_cancelled=lambda calls=calls: next(calls, True)
+            )
+        assert caught.value.partial == "".join(seen) == partial
+        assert "Bank" not in str(caught.value)
+    assert ana.store.counts()["interactions"] == 0
+    assert ana.search(question, corpora=["history"]) == []
+
+
+def test_who_stops_during_the_search_gets_no_declined_answer_either(ana: Session) -> None:
+    with pytest.raises(GenerationCancelled):
+        ana.ask("zzz qqq xyzzy plugh?", is_cancelled=lambda: True)
+    assert ana.store.counts()["interactions"] == 0
 
 
 def test_an_empty_person_declines_instead_of_failing(engine: Engine) -> None:

@@ -105,3 +105,13 @@ def test_a_question_without_words_is_no_error() -> None:
 )
 def test_plain_drops_marks_and_keeps_words(text: str, expected: str) -> None:
     assert plain(text) == expected
+
+
+def test_a_sentence_that_announces_a_command_is_quoted_with_it() -> None:
+    text = (
+        "# Ports\n\nTo see who listens on a port, run:\n\n```\nlsof -i :8000\n```\n\nIt works on macOS too."
+    )
+    passage = Passage("1", ChunkId(1), "ports.md", 0, len(text), text)
+    (quote,) = best_quotes("How do I see who listens on a port?", [passage], n=1)
+    assert quote.text == "To see who listens on a port, run:\n\n```\nlsof -i :8000\n```"
+    assert text[quote.start : quote.end].endswith("```")

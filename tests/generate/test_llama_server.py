@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -296,17 +295,16 @@ def test_no_server_at_all(server: Server) -> None:
         )
 
 
+@pytest.mark.timeout(30)
 def test_a_silent_server_is_timed_out_and_can_be_cancelled(server: Server) -> None:
     release = threading.Event()
-    server.routes[CHAT] = lambda h, _: (h.stream(delta("one")), release.wait(10))[0]
-    began = time.monotonic()
+    server.routes[CHAT] = lambda h, _: (h.stream(delta("one")), release.wait())[0]
     with pytest.raises(GenerationTimeout):
         ask(server, timeout_s=0.3)
     seen: list[str] = []
     done = ask(server, on_text=seen.append, is_cancelled=lambda: bool(seen))
     release.set()
     assert (done.text, done.finish_reason) == ("one", "cancelled")
-    assert time.monotonic() - began < 5
 
 
 # ---------------------------------------------------------------- counting

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.tiny_bert import tiny_bert
 
 from ragperso import models
 from ragperso.config import Index
 from ragperso.errors import ModelUnavailable
 from ragperso.index.embedders import BATCH_TOKENS, SentenceTransformerEmbedder, load_embedder
 from ragperso.testing import HashEmbedder
+from tests.tiny_bert import tiny_bert
 
 pytestmark = pytest.mark.model  # transformers writes the tiny folders
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from ragperso.ingest.quotes import take_apart
@@ -73,10 +71,12 @@ def test_a_forwarded_mail_stays_and_is_marked() -> None:
     assert parts.own[parts.forwarded_from :].endswith("Your ticket")
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "unit", ["> ", "On ", "a wrote ", ">\n", "On a\n", "-", "From: a\n", "Am 1 schrieb \n"]
 )
-def test_half_a_megabyte_is_quick(unit: str) -> None:
-    started = time.process_time()
-    take_apart(unit * (500_000 // len(unit)))
-    assert time.process_time() - started < 8.0
+def test_half_a_megabyte_loses_no_word(unit: str) -> None:
+    """Well under a second; where a pattern backtracks it takes minutes and the test times out."""
+    text = unit * (500_000 // len(unit))
+    parts = take_apart(text)
+    assert f"{parts.own} {parts.quoted}".split() == text.replace(">", " ").split()

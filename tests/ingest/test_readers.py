@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 from datetime import datetime, timezone
@@ -140,12 +139,11 @@ def test_tables_that_lay_out_a_page_are_no_data(tmp_path: Path) -> None:
     assert read_one(saved(tmp_path, "p.html", html)).text == "## A\n\nx\n\n| k | v |\n| --- | --- |"
 
 
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("unit", ["<div>", "<b></i>", "<b id=1></p><p>", "<table><tr><td>", "<ul><li>"])
 def test_html_nested_to_do_harm_is_refused_at_once(tmp_path: Path, unit: str) -> None:
     path = saved(tmp_path, "p.html", unit * 200_000 + "x")
-    started = time.process_time()
     assert reason(path) == "HTML nested too deeply"
-    assert time.process_time() - started < 8.0
 
 
 # ---------------------------------------------------------------- PDF

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ragperso.ingest.chunker import chunk
@@ -98,6 +98,7 @@ def test_without_overlap_chunks_do_not_share_text(text: str, chunk_tokens: int) 
 
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS, chunk_tokens=st.integers(4, 40))
+@example(text="# Head\n---\n## Sub", chunk_tokens=4)  # a rule under a heading is no text of its own
 def test_every_heading_of_a_path_is_a_heading_of_the_text_above(text: str, chunk_tokens: int) -> None:
     spans = chunk(
         Document("k", text, "markdown"), count=words, chunk_tokens=chunk_tokens, overlap_sentences=1

@@ -47,7 +47,10 @@ def test_importing_the_engine_loads_no_model_runtime() -> None:
 
 
 def test_help_loads_neither_numpy_nor_a_model_runtime() -> None:
-    code = "sys.argv = ['ragperso', '--help']\nfrom ragperso.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass"
+    code = (
+        "import contextlib\nfrom ragperso.cli import main\nsys.argv = ['ragperso', '--help']\n"
+        "with contextlib.suppress(SystemExit):\n    main()"
+    )
     assert imported_by(code) & (HEAVY | {"numpy", "rich"}) == set()
 
 
