@@ -34,9 +34,9 @@ from ragperso.types import Passage, Sentence
 Similarity: TypeAlias = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
 
 # Least support of a cited sentence.  At .55 every true sentence of 47 tuning cases was found and no false
-# one, of 25 never tuned on 12 of 13 and none.  A small model writes falser sentences from truer words: on the 20
-# questions of the sample people the starter model's answers were right 17 times at .55 and 19 times at .8,
-# where its looser drafts give way to quotes.
+# one, of 25 never tuned on 12 of 13 and none.  A small model writes falser sentences from truer words: on
+# the 20 questions of the sample people the starter model's answers were right 17 times at .55 and 19 times
+# at .8, where its looser drafts give way to quotes.
 SUPPORT: Final = 0.55
 SUPPORT_OF_SMALL_MODELS: Final = 0.8
 _ELSEWHERE: Final = 0.5  # credit for a word that stands in the passage, but not in the window
