@@ -27,7 +27,15 @@ from ragperso.assemble import budget as budgets
 from ragperso.assemble import exemplars as exemplar_choice
 from ragperso.assemble.prompt import assemble
 from ragperso.config import Config
-from ragperso.errors import GenerationCancelled, PrivacyError, StaleIndex, WorkspaceError, WorkspaceLocked
+from ragperso.errors import (
+    ConfigError,
+    GenerationCancelled,
+    PrivacyError,
+    RagpersoError,
+    StaleIndex,
+    WorkspaceError,
+    WorkspaceLocked,
+)
 from ragperso.generate import declining, extractive, grounding
 from ragperso.generate.monitor import STOPS, Monitor, is_ended
 from ragperso.index.build import CorpusIndex, reindex
@@ -144,31 +152,49 @@ class Engine:
         return users_in(self.home)
 
     def add_users(self, paths: Sequence[str | Path], corpus: Corpus = "documents") -> dict[str, IngestReport]:
-        """Add rows to the people their ``user`` field names; rows without one go to ``general.user``."""
-        rows: dict[tuple[str, str], list[Document | Skipped]] = {}
+        """Add rows to the people their ``user`` field names; rows without one go to ``general.user``.
+
+        A file that cannot be read and a row whose name cannot be a person's are skipped, with the reason, in
+        the report of ``general.user``.
+        """
+        rows: dict[tuple[str, str], list[Document]] = {}
+        skipped: list[Skipped] = []
         limits = self.config.ingest
         for item in walk([Path(p) for p in paths], max_file_bytes=limits.max_file_bytes, follow_hidden=False):
             if isinstance(item, Skipped):
-                rows.setdefault((self.config.general.user, item.path), []).append(item)
+                skipped.append(item)
                 continue
-            for row in read(
-                item.path,
-                key=item.key,
-                max_file_bytes=limits.max_file_bytes,
-                max_text_chars=limits.max_text_chars,
-            ):
-                name = row.meta.get("user") if isinstance(row, Document) else None
-                owner = self.config.general.user if name is None else str(name)
-                rows.setdefault((owner, str(item.path)), []).append(row)
-        reports: dict[str, IngestReport] = {}
+            try:
+                for row in read(
+                    item.path,
+                    key=item.key,
+                    max_file_bytes=limits.max_file_bytes,
+                    max_text_chars=limits.max_text_chars,
+                ):
+                    if isinstance(row, Skipped):
+                        skipped.append(row)
+                    else:
+                        rows.setdefault((self._owner_of(row), str(item.path)), []).append(row)
+            except RagpersoError as exc:
+                skipped.append(Skipped(item.key, exc.message))
+        reports = {self.config.general.user: IngestReport(skipped=tuple(skipped))} if skipped else {}
         for (owner, source), documents in rows.items():
-            was_open = check_user(owner) in self._sessions
-            session = self.session(owner)
-            report = session._add_documents(documents, corpus, source)
-            if not was_open:
-                session.close()  # ten thousand people are more than a process may have files
+            try:
+                was_open = check_user(owner) in self._sessions
+            except ConfigError as exc:
+                report = IngestReport(skipped=tuple(Skipped(d.key, exc.message) for d in documents))
+                owner = self.config.general.user
+            else:
+                session = self.session(owner)
+                report = session._add_documents(documents, corpus, source)
+                if not was_open:
+                    session.close()  # ten thousand people are more than a process may have files
             reports[owner] = reports[owner] + report if owner in reports else report
         return reports
+
+    def _owner_of(self, row: Document) -> str:
+        name = row.meta.get("user")
+        return self.config.general.user if name is None else str(name)
 
     def erase(self, user: str) -> Receipt:
         """Remove a person and everything of theirs; return the receipt, which holds no content.

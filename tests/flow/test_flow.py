@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -357,3 +358,22 @@ def test_corpora_are_searched_as_one_and_apart(engine: Engine, tmp_path: Path) -
 def test_the_engine_is_cheap_until_it_is_used(tmp_path: Path) -> None:
     Engine(tmp_path / "none", embedder=HashEmbedder(), generator=EchoGenerator())
     assert not (tmp_path / "none").exists()
+
+
+def test_rows_go_to_the_people_they_name_and_the_rest_goes_on(engine: Engine, tmp_path: Path) -> None:
+    rows = [
+        {"user": "ana", "id": "a1", "text": "The kettle is blue."},
+        {"user": "ben", "id": "b1", "text": "The kettle is red."},
+        {"user": "  ", "id": "x1", "text": "The kettle is nobody's."},
+        {"id": "m1", "text": "The kettle is mine."},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\nnot json\n", encoding="utf-8")
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.4 broken")
+    engine.session("me").ask("anything?")  # an exchange without a file: must outlive the add
+    reports = engine.add_users([tmp_path / "rows.jsonl", tmp_path / "bad.pdf"], "history")
+    assert {name: report.added for name, report in reports.items()} == {"me": 1, "ana": 1, "ben": 1}
+    assert len(reports["me"].skipped) == 3  # the bad line, the bad file, the bad name
+    assert [h.text for h in engine.session("ben").search("kettle", k=5)] == ["The kettle is red."]
+    assert len(engine.session("me").store.documents("history")) == 2
+    again = engine.add_users([tmp_path / "rows.jsonl"], "history")
+    assert {name: report.unchanged for name, report in again.items()} == {"me": 1, "ana": 1, "ben": 1}
