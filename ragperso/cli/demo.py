@@ -57,6 +57,7 @@ def command(app: App, keep: bool, fast: bool) -> int:
         raise click.UsageError("the demo tells a story; ask and search have --json")
     # The demo shows what is shipped: of the person's own settings only the place of the models holds.
     models = app.config().general.models
+    models = str(Path(models).expanduser().absolute()) if models else ""
     with _home(app.home, keep) as home, samples.people() as people:
         overrides: dict[str, Any] = {**app.overrides, "general.home": str(home), "general.models": models}
         with Engine(config=settings.Config().replace(overrides)) as engine:
@@ -70,7 +71,8 @@ def command(app: App, keep: bool, fast: bool) -> int:
 @contextlib.contextmanager
 def _home(named: str | None, keep: bool) -> Iterator[Path]:
     """Yield an empty home.  The demo erases a person, so it runs in none where people live."""
-    home = Path(named) if named is not None else Path(tempfile.mkdtemp(prefix="ragperso-demo-"))
+    # Absolute, because the story is told from within each person's folder of samples.
+    home = Path(named).absolute() if named is not None else Path(tempfile.mkdtemp(prefix="ragperso-demo-"))
     if home.exists() and any(home.iterdir()):
         raise click.UsageError(f"{home} is not empty; the demo needs a home of its own")
     home.mkdir(parents=True, exist_ok=True)

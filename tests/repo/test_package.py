@@ -60,3 +60,11 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert first is not None
     assert first.group(1) in (ragperso.__version__, "Unreleased")
     assert f"## [{ragperso.__version__}]" in changelog
+
+
+def test_the_samples_hold_what_was_written_for_them_and_nothing_a_run_left() -> None:
+    people = REPOSITORY / "ragperso" / "samples" / "people"
+    assert sorted(p.name for p in people.iterdir()) == ["ana", "ben", "questions.toml"]
+    for person in ("ana", "ben"):
+        names = sorted(p.name for p in (people / person).iterdir())
+        assert names == ["chat", "mail", "notes", "person.toml", "writing"]
