@@ -540,15 +540,6 @@ class Store:
                 yield ChunkText(ChunkId(row[0]), row[1], row[2], tuple(json.loads(row[3])), row[4])
             last = rows[-1][0]
 
-    def neighbours(self, document: DocumentId, ordinal: int, reach: int) -> list[Chunk]:
-        """Return the chunks of one document around ``ordinal``, in order."""
-        rows = self._all(
-            "SELECT id FROM chunks WHERE document_id = ? AND ordinal BETWEEN ? AND ? ORDER BY ordinal",
-            (document, ordinal - reach, ordinal + reach),
-        )
-        found = self.chunks(ChunkId(row[0]) for row in rows)
-        return [found[ChunkId(row[0])] for row in rows]
-
     # ------------------------------------------------------------ embedders and vectors
 
     def embedder_id(self, fingerprint: str, *, name: str = "", dim: int = 0) -> int:
@@ -874,15 +865,6 @@ class Store:
                 (text, origin, document, start, end, _iso(now)),
             )
             return int(cursor.lastrowid or 0)
-
-    def put_mined_fact(self, text: str, *, document: DocumentId, start: int, end: int, now: datetime) -> bool:
-        """Add a statement found in a document unless it is known or was taken out; return if it is new."""
-        with self.write() as db:
-            known = db.execute("SELECT 1 FROM facts WHERE text = ?", (text,)).fetchone()
-            if known or self.is_hidden_fact(text):
-                return False
-            self.put_fact(text, origin="mined", document=document, start=start, end=end, now=now)
-            return True
 
     def facts(self) -> list[Fact]:
         """Return the visible statements, the person's own first, then newest first."""

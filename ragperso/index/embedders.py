@@ -88,7 +88,6 @@ class SentenceTransformerEmbedder:
     ) -> None:
         self._path = path
         self._device = device
-        self._precision = precision
         self._lock = threading.Lock()
         self._model: Any = None
         self._fast: Any = None  # the copy in bfloat16, once it was found good
