@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -127,3 +128,11 @@ def ben(engine: Engine, tmp_path: Path) -> Session:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite-golden", action="store_true", help="write the golden prompts anew")
+
+
+def pytest_unconfigure() -> None:
+    """Close what llama_cpp opens at import and leaves to the interpreter's end, which then complains."""
+    utils = sys.modules.get("llama_cpp._utils")
+    for name in ("outnull_file", "errnull_file"):
+        if utils is not None:
+            getattr(utils, name).close()
