@@ -45,6 +45,9 @@ _COSINE_FLOOR: Final = 0.3
 _COSINE_CEILING: Final = 0.8
 
 
+_FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+
+
 # ---------------------------------------------------------------- the check
 
 
@@ -61,7 +64,7 @@ def check(
     The label is ``None`` when no passage reaches ``threshold``; equal passages in prompt order.  Run
     :func:`strip_labels` and :func:`strip_boilerplate` before: what they remove is nobody's claim.
     """
-    spans = segment.sentences(answer)
+    spans = _claims(answer)
     windows = [window for passage in passages for window in _windows(passage)]
     if not spans or not windows:
         return [Sentence(start, end, None, 0.0) for start, end in spans]
@@ -82,6 +85,13 @@ def check(
                 best, label = support, window.label
         checked.append(Sentence(start, end, label if best >= threshold else None, round(best, 3)))
     return checked
+
+
+def _claims(answer: str) -> list[tuple[int, int]]:
+    """Return the sentences of an answer; a block of code is one."""
+    fences = [(match.start(), match.end()) for match in _FENCE.finditer(answer)]
+    inside = [s for s in segment.sentences(answer) if not any(a <= s[0] < b for a, b in fences)]
+    return sorted([*inside, *fences])
 
 
 class _Read:
@@ -482,11 +492,12 @@ def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
     ``is_cut`` says that the model was stopped half-way: a last sentence without an end goes too, when
     another one stands before it.
     """
-    answer = _LOOP.sub(r"\1", answer)
+    if "```" not in answer:  # code repeats itself rightly
+        answer = _LOOP.sub(r"\1", answer)
     kept: list[str] = []
     seen: set[str] = set()
     at = 0
-    spans = segment.sentences(answer)
+    spans = _claims(answer)
     for number, (start, end) in enumerate(spans):
         sentence = answer[start:end]
         same = normalise(sentence)

@@ -336,3 +336,15 @@ def test_loops_and_cut_ends_are_dropped() -> None:
 )
 def test_copied_heads_of_passages_are_stripped(draft: str, left: str) -> None:
     assert strip_boilerplate(draft) == left
+
+
+def test_a_block_of_code_is_one_claim_and_keeps_its_lines() -> None:
+    passage = Passage(
+        "1", ChunkId(1), "n.md", 0, 90, "To see ports run:\n\n```\nlsof -i :8000\nlsof -i :8000\n```"
+    )
+    answer = "To see ports run:\n\n```\nlsof -i :8000\nlsof -i :8000\n```"
+    assert [answer[s.start : s.end] for s in check(answer, [passage])] == [
+        "To see ports run:",
+        "```\nlsof -i :8000\nlsof -i :8000\n```",
+    ]
+    assert strip_repeats(answer) == answer

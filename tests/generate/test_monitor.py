@@ -52,3 +52,10 @@ def test_the_persons_own_wish_is_not_the_monitors() -> None:
     monitor = Monitor(None, lambda: True, max_sentences=0)
     assert monitor.is_done()
     assert not monitor.stopped
+
+
+def test_lines_of_code_are_not_counted() -> None:
+    text = "Run this:\n\n```\nimport a.\nimport b.\nimport b.\n```\n\nThen wait."
+    written, monitor = write(text, max_sentences=2)
+    assert written == text
+    assert not monitor.stopped
