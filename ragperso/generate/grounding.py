@@ -75,6 +75,11 @@ def check(
     asked = {language: _Read(question, language) for language in languages}
     checked = []
     for row, (start, end) in enumerate(spans):
+        if texts[row].startswith("```"):  # code is right as it stands or not at all
+            same = normalise(texts[row].strip("`").partition("\n")[2])
+            stands_in = [p.label for p in passages if same and same in normalise(p.text)]
+            checked.append(Sentence(start, end, stands_in[0] if stands_in else None, float(bool(stands_in))))
+            continue
         claims = {language: _Read(texts[row], language) for language in languages}
         best, label = 0.0, None
         for column, window in enumerate(windows):
@@ -490,7 +495,7 @@ def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
     """Return ``answer`` without sentences that repeat an earlier one; small models fall into loops.
 
     ``is_cut`` says that the model was stopped half-way: a last sentence without an end goes too, when
-    another one stands before it.
+    another one stands before it.  A block of code without an end always goes.
     """
     if "```" not in answer:  # code repeats itself rightly
         answer = _LOOP.sub(r"\1", answer)
@@ -506,7 +511,14 @@ def strip_repeats(answer: str, *, is_cut: bool = False) -> str:
             kept.append(answer[at:start] + sentence)
         seen.add(same)
         at = end
-    return "".join(kept).strip()
+    text = "".join(kept).strip()
+    if text.count("```") % 2:
+        # A block that was never closed, and the sentence that announced it.
+        text = text[: text.rindex("```")].rstrip()
+        last = segment.sentences(text)[-1:]
+        if last and text.endswith(":"):
+            text = text[: last[0][0]].rstrip()
+    return text
 
 
 def strip_echo(answer: str, instructions: str, passages: Sequence[Passage]) -> str:

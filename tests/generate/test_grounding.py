@@ -348,3 +348,19 @@ def test_a_block_of_code_is_one_claim_and_keeps_its_lines() -> None:
         "```\nlsof -i :8000\nlsof -i :8000\n```",
     ]
     assert strip_repeats(answer) == answer
+
+
+def test_code_is_supported_as_it_stands_or_not_at_all() -> None:
+    text = (
+        "Use this:\n\n```sql\nselect name from pragma_table_info('docs')\n```\n\nNever select from the table."
+    )
+    passage = Passage("1", ChunkId(1), "n.md", 0, len(text), text)
+    copied = "```\nselect name from pragma_table_info('docs')\n```"
+    assert [s.label for s in check(copied, [passage])] == ["1"]
+    assert [s.label for s in check("```\nselect table from name\n```", [passage])] == [None]
+    assert [s.label for s in check("```\n```", [passage])] == [None]
+
+
+def test_a_block_that_was_never_closed_goes_with_its_announcement() -> None:
+    assert strip_repeats("It works. Here is how:\n\n```python\nimport a") == "It works."
+    assert strip_repeats("```python\nimport a") == ""
