@@ -426,12 +426,7 @@ class Session:
                 on_progress=on_progress,
             )
             self.store.scrub()  # the old vectors are personal data too
-            for corpus in CORPORA:
-                index = CorpusIndex(self.workspace, self.store, corpus, self.config.index)
-                index.rebuild(
-                    embedder_id=self.store.embedder_id(target.embedder.fingerprint), dim=target.embedder.dim
-                )
-                self._indexes[corpus] = index
+            self._rebuild_indexes()
             self.store.put_audit("reindex", {"texts": n_embedded}, self.engine.now())
             return n_embedded
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragperso import segment
-from ragperso.generate.monitor import is_ended, normalise
+from ragperso.generate.monitor import FENCE, is_ended, normalise
 from ragperso.tokens import content_words, lexical_tokens, stemming_language
 from ragperso.types import Passage, Sentence
 
@@ -43,9 +43,6 @@ _ELSEWHERE: Final = 0.5  # credit for a word that stands in the passage, but not
 # Cosines of MiniLM between sentences: unrelated ones rarely exceed .3, paraphrases rarely fall below .8.
 _COSINE_FLOOR: Final = 0.3
 _COSINE_CEILING: Final = 0.8
-
-
-_FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 
 
 # ---------------------------------------------------------------- the check
@@ -94,7 +91,7 @@ def check(
 
 def _claims(answer: str) -> list[tuple[int, int]]:
     """Return the sentences of an answer; a block of code is one."""
-    fences = [(match.start(), match.end()) for match in _FENCE.finditer(answer)]
+    fences = [(match.start(), match.end()) for match in FENCE.finditer(answer)]
     inside = [s for s in segment.sentences(answer) if not any(a <= s[0] < b for a, b in fences)]
     return sorted([*inside, *fences])
 

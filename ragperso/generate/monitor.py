@@ -19,7 +19,7 @@ STOPS: Final[dict[Literal["ask", "write"], tuple[str, ...]]] = {
 # A phrase three times in a row, at the end of what was written.
 _LOOP: Final = re.compile(r"(.{8,80}?)\1\1\Z", re.DOTALL)
 _LOOP_CHARS: Final = 300
-_CODE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)  # a block of code, also an unclosed one
 _END: Final = re.compile(r"[.!?…。！？\n]")
 
 
@@ -57,7 +57,7 @@ class Monitor:
     def _is_enough(self) -> bool:
         if _LOOP.search(self._text[-_LOOP_CHARS:]):
             return True
-        prose = _CODE.sub("", self._text)  # lines of code repeat themselves, and are no sentences
+        prose = FENCE.sub("", self._text)  # lines of code repeat themselves, and are no sentences
         spans = segment.sentences(prose)
         whole = [normalise(prose[start:end]) for start, end in spans if is_ended(prose[start:end])]
         told = [sentence for sentence in whole if sentence]
