@@ -86,6 +86,7 @@ from ragperso.workspace import Workspace, check_user, sweep, users_in
 
 # What the engine wrote itself is searchable, but never evidence for its next answer.
 OWN_ANSWERS = "interaction"
+_LEARNED = "learned"  # in the store: when the last add began whose documents were all learned from
 _PROFILE_FACTS = 30  # more never fit assemble.profile_tokens
 
 
@@ -402,7 +403,10 @@ class Session:
         if report.changed:
             self.store.put_audit("add", {"corpus": corpus, **report.counts}, self.engine.now())
             if self.config.learn.mine and corpus != "exemplars":
-                self.learn(since=began)
+                # From the last add that came to its end: what an interrupted one stored is not learned yet.
+                mark = self.store.get(_LEARNED)
+                self.learn(since=datetime.fromisoformat(mark) if mark else None)
+                self.store.put(_LEARNED, began.isoformat())
             for name in CORPORA:
                 self._index(name)
         spent = round(1000 * (time.perf_counter() - started), 1)

@@ -182,6 +182,27 @@ def test_an_interrupted_add_continues_behind_what_was_committed(
     assert session.search("w59", k=1)[0].document.endswith("059.md")
 
 
+def test_what_an_interrupted_add_stored_is_learned_from_by_the_next(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    notes = {
+        f"{n:03}.md": f"I live in town number {n}. It rains there often, and the trams are late.\n"
+        for n in range(20)
+    }
+    folder = write_notes(tmp_path / "journal", notes)
+    session = make_engine(ingest__batch_tokens=32).session("ana")
+
+    def stop(progress: object) -> None:
+        if progress.done_files == 10:  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.add([folder], on_progress=stop)
+    assert session.store.counts()["facts"] == 0
+    session.add([folder])
+    assert session.store.counts()["facts"] == 20
+
+
 def test_filters_apply_before_ranking(engine: Engine, tmp_path: Path) -> None:
     notes = {
         f"{n}.md": f"---\ndate: 2024-01-{n + 1:02}\ntags: [old]\n---\nThe river walk again.\n"
