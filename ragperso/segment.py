@@ -1,8 +1,8 @@
 """Words: where blocks and sentences begin and end in plain text and Markdown.
 
 Spans are ``(start, end)`` character offsets, trimmed, in order, never overlapping, and together they hold
-every character that is not white space.  Rules rather than a model: the stops of Latin, CJK, Arabic and
-Indic scripts, and the abbreviations and ordinals of English, German and French.  Linear in the text.
+every character that is not white space.  Rules rather than a model: the stops of Latin, Cyrillic, CJK, Arabic
+and Indic scripts, and the abbreviations and ordinals of the larger European languages.  Linear in the text.
 """
 
 from __future__ import annotations
@@ -242,14 +242,17 @@ class _Scanner:
 
 # ---------------------------------------------------------------- sentences
 
-# No look-ahead and no nested repetition: the pattern never backtracks, whatever the text.
+# No nested repetition: the pattern never backtracks, whatever the text.
 _STOP: Final = re.compile(
-    r"""(?P<stop>[.!?…‽]+|[。！？｡؟۔।॥։]+)
+    r"""(?P<stop>[.!?…‽]+|[。！？｡．؟۔।॥։]+|(?<=[\u0370-\u03ff\u1f00-\u1fff]);)
         (?P<closers>(?:["'”’“‘«»›)\]}*_`」』）】》〉]|[ \u00a0\u202f]»(?=[\s.,;:]))*(?:\[\^?\w{1,4}\])*)""",
     re.VERBOSE,
 )
-_WIDE_STOPS: Final = frozenset("。！？｡")  # scripts that put no space after a stop
-_OTHER_STOPS: Final = frozenset("؟۔।॥։")
+_WIDE_STOPS: Final = frozenset("。！？｡．")  # scripts that put no space after a stop
+_WIDE_LETTER: Final = re.compile(
+    "[\u3040-\u30ff\u3400-\u9fff]"
+)  # 好!走吧, with the stops of a Latin keyboard
+_OTHER_STOPS: Final = frozenset("؟۔।॥։;")  # the last is the Greek question mark
 _QUOTE_GOES_ON: Final = frozenset("とってのはがを、，")  # 「...。」と言った is one sentence
 _OPENERS: Final = re.compile(r"[\s\"'“„”‚‘’«»‹›(\[{*_`¿¡>–—-]*")
 _TOKEN: Final = re.compile(r"[^\s(\[{\"'“„‚‘’«»‹›>*_/]*\Z")
@@ -257,25 +260,50 @@ _NEXT_WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"(?:\w\.)+\w\Z")
 _TOKEN_CHARS: Final = 40  # how far back an abbreviation can begin
 
-# Abbreviations that a sentence does not end with.
+_CODE_SPAN: Final = re.compile(r"`[^`]{1,200}`")
+_DASHES: Final = frozenset("–—-")
+
+# Abbreviations that a sentence does not end with, and that are no words.
 _NEVER_LAST: Final = frozenset(
-    """dr mr mrs ms messrs prof rev hon gen col capt lt sgt st ste mt ft fig figs eq eqs sec ch vol vols
-    ed eds no nos nr pp approx cf vs viz resp dept est e.g i.e eg ie al. esp incl
-    z.b d.h u.a u.ä o.ä i.d.r z.t s.o s.u v.a o.g m.e u.u i.a d.i a.d b.z.w bzw ca vgl evtl ggf zzgl inkl exkl
-    abs art kap abb tab hr hrn fr frl dipl ing str tel geb gest bsp sog allg bes insb einschl max min mind zz
-    hl nrn aufl hrsg bd jh jhd jhs
-    m mm mme mmes mlle mlles mgr me ex env éd éds av boul p.ex c.-à-d cad chap""".split()
+    """dr mr mrs ms messrs prof pp figs eqs vols eds approx cf vs viz resp dept e.g i.e eg ie esp incl
+    z.b d.h u.a u.ä o.ä i.d.r z.t s.o s.u v.a o.g m.e u.u i.a d.i a.d b.z.w bzw vgl evtl ggf zzgl inkl exkl
+    abb hrn frl dipl geb gest bsp sog allg bes insb einschl zz nrn aufl hrsg
+    mme mmes mlle mlles mgr p.ex c.-à-d boul
+    sra srta sres dra dras ud uds núm págs p.ej avda ee dl dna
+    sig sigg sig.ra sig.na dott dott.ssa prof.ssa avv p.es
+    dhr mevr mw drs bijv d.w.z m.b.t t.a.v o.a i.p.v m.n exmo exma profa
+    t.ex bl.a f.eks s.k d.v.s dvs mht np ul tzw inż m.in např tzv tj nám mudr esim ks pl pld
+    örn bkz doç yrd cad sok mah т.е т.к т.н ул см им проф акад""".split()
+)
+# The same before a number, while without one they are words that end sentences: "I said no."
+_BEFORE_NUMBER: Final = frozenset(
+    """no nos nr fig eq sec ch chap cap vol max min mind art abs kap tab tel est ex env ed éd ca pag pág blz
+    bd kl klo godz č стр рис гл тел кв n.º par hl ing lfd abt str""".split()
+)
+# The same before a name and when written as one.
+_BEFORE_NAME: Final = frozenset(
+    "rev hon gen col capt lt sgt mt ft fr hr me mm ing hl sv sen gov av bd".split()
 )
 # Abbreviations that may end one: they do when the next word is one that begins sentences.
-_SOMETIMES_LAST: Final = frozenset("inc ltd co corp bros jr sr u.s u.k e.u d.c ph.d b.a m.a gmbh ag".split())
+_SOMETIMES_LAST: Final = frozenset(
+    """inc ltd co corp bros jr sr u.s u.k e.u d.c ph.d b.a m.a gmbh ag st ste ave rd al jh jhs jhd
+    s.a s.p.a b.v""".split()
+)
+_ET_CETERA: Final = re.compile(r"т\.[ \u00a0]?[дп]\Z")
+_ROMAN: Final = re.compile(r"[IVXLC]+\b")
 _STARTERS: Final = frozenset(
     """a an the this that these those it its he she they we you i in on at as but and so then there here when
     what why how who if for from my our his her their not no yes now today after before however
     der die das den dem des ein eine einen es er sie wir ihr ich und aber oder doch dann da dort hier wenn als
     wie was wer warum im am auf aus bei mit nach von vor zu für nicht nein ja heute jetzt so mein meine unser
     le la les l un une des il elle on nous vous ils elles je tu ce cet cette ces mais et ou donc alors quand
-    si dans en à au aux pour avec mon ma mes son sa ses notre votre oui non""".split()
+    si dans en à au aux pour avec mon ma mes son sa ses notre votre oui non
+    el los las una uno él ella ellos pero cuando luego después hoy no sí y lo gli è di che per con poi oggi ma
+    quando het een ik hij zij ze wij we maar toen dan nu o os um uma ele ela eles não depois hoje
+    det jag han hon vi de den att men och nu sedan jeg hun og så он она они мы я это этот в на но и не потом
+    to jest nie ale potem on ona je není potom""".split()
 )
+_WEEKDAYS: Final = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
 _MONTHS: Final = frozenset(
     """januar jänner februar feber märz april mai juni juli august september oktober november dezember jan feb
     mär apr jun jul aug sep sept okt nov dez janvier février mars avril juin juillet août octobre décembre
@@ -296,8 +324,14 @@ def _split(text: str, start: int, end: int, found: list[tuple[int, int]]) -> Non
     # A block that begins in lower case is written so throughout: its sentences do, too.
     lower_style = next((char.islower() for char in text[start : start + 40] if char.isalpha()), False)
     begin = start
+    spans = _CODE_SPAN.finditer(text, start, end) if text.find("`", start, end) >= 0 else iter(())
+    span = next(spans, None)
     for match in _STOP.finditer(text, start, end):
         stop = match.end()
+        while span is not None and span.end() <= match.start():
+            span = next(spans, None)
+        if span is not None and span.start() < match.start() and stop < span.end():
+            continue
         if stop < end and stop > begin and _ends_sentence(text, begin, end, match, lower_style):
             found.append((begin, stop))
             begin = stop
@@ -311,9 +345,9 @@ def _ends_sentence(text: str, begin: int, end: int, match: re.Match[str], lower_
     stop, closers = match["stop"], match["closers"]
     after = text[match.end()]
     if stop[0] in _WIDE_STOPS:
-        return not (closers and after in _QUOTE_GOES_ON)
+        return not (closers and after in _QUOTE_GOES_ON) and not (stop == "．" and after.isdigit())
     if not after.isspace():
-        return False
+        return stop[-1] in "!?" and not closers and bool(_WIDE_LETTER.match(after))
     if stop[0] in _OTHER_STOPS:
         return True
     opened = _OPENERS.match(text, match.end(), end)
@@ -322,7 +356,8 @@ def _ends_sentence(text: str, begin: int, end: int, match: re.Match[str], lower_
         return text[match.end() : end].strip() != ""
     is_lower = text[position].islower()
     if "!" in stop or "?" in stop or "‽" in stop:
-        return not (is_lower and closers) or lower_style
+        said = opened and not _DASHES.isdisjoint(opened.group())  # —¿Vienes? —preguntó Ana.
+        return not (is_lower and (closers or said)) or lower_style
     if len(stop) > 1 or stop == "…":
         return not is_lower
     if is_lower and not lower_style:
@@ -340,23 +375,42 @@ def _stop_is_full(text: str, begin: int, dot: int, position: int) -> bool:
     if not token:
         return True
     low = token.lower()
+    if low in _SOMETIMES_LAST:
+        return _starts(text, position)
     if low in _NEVER_LAST:
         return False
-    word = _NEXT_WORD.match(text, position)
-    following = word.group().lower() if word else ""
-    if low in _SOMETIMES_LAST:
-        return following in _STARTERS
+    if low in _BEFORE_NUMBER and (text[position].isdigit() or _ROMAN.match(text, position)):
+        return False
+    if low in _BEFORE_NAME and (token.istitle() or low == "mm") and text[position].isupper():
+        return False
     if len(token) == 1 and token.isalpha():
-        return token.isupper() and following in _STARTERS  # "z. B.", "J. Smith", but "Plan B. Then"
+        if token.isupper():
+            return _starts(text, position)  # "J. Smith", but "Plan B. Then"
+        # "z. B." and "д. 5", but "5 m. Then" and "в 2024 г. Он"
+        return back[:-1].rstrip()[-1:].isdigit() or bool(_ET_CETERA.search(back))
     if _ACRONYM.match(token):
-        return low in ("a.m", "p.m") or (token[0].isupper() and following in _STARTERS)
+        if low in ("a.m", "p.m"):
+            return _word_at(text, position) not in _WEEKDAYS
+        return bool(_ET_CETERA.search(low)) or (token[0].isupper() and _starts(text, position))
     if low.endswith("str") and text[position].isdigit():
         return False  # "Hauptstr. 5"
     if token.isdigit() and len(token) <= 2:
         before = back[: -len(token)].split()
         if not before and dot - len(token) == begin:
             return False  # the number of a list item
-        if following in _AFTER_ORDINAL:
+        if _word_at(text, position) in _AFTER_ORDINAL:
             return False
         return not (before and before[-1].lower() in _BEFORE_ORDINAL)
     return True
+
+
+def _word_at(text: str, position: int) -> str:
+    word = _NEXT_WORD.match(text, position)
+    return word.group().lower() if word else ""
+
+
+def _starts(text: str, position: int) -> bool:
+    """Say whether the word at ``position`` is one that begins sentences, and not an initial such as "A."."""
+    word = _word_at(text, position)
+    is_initial = len(word) == 1 and text[position + 1 : position + 2] == "."
+    return word in _STARTERS and not is_initial

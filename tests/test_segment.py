@@ -55,6 +55,27 @@ def test_sentences_of_one_paragraph(parts: list[str]) -> None:
     assert split(("" if wide else " ").join(parts)) == parts
 
 
+@pytest.mark.parametrize(
+    ("word", "before"),
+    [
+        ("No", "No. 5"),
+        ("me", "Me Roy"),
+        ("art", "Art. 5"),
+        ("tab", "Tab. 3"),
+        ("min", "min. 10"),
+        ("fig", "Fig. 2"),
+    ],
+)
+def test_abbreviations_that_are_words_too_need_what_they_stand_before(word: str, before: str) -> None:
+    assert split(f"He said {word}. Then he left.") == [f"He said {word}.", "Then he left."]
+    assert split(f"We saw {before} there. Good.") == [f"We saw {before} there.", "Good."]
+
+
+def test_stops_in_code_spans_end_nothing() -> None:
+    assert split("Run `a. B! C` now. Then stop.") == ["Run `a. B! C` now.", "Then stop."]
+    assert split("A lone ` is odd. It ends. Here.") == ["A lone ` is odd.", "It ends.", "Here."]
+
+
 def test_a_blank_line_ends_a_sentence_and_a_line_break_does_not() -> None:
     assert split("One two\nthree. Four\n\nfive") == ["One two\nthree.", "Four", "five"]
 
@@ -166,6 +187,9 @@ def test_a_part_splits_like_the_part_alone(before: str, text: str) -> None:
         "| a |\n",
         "» ",
         "[^a]",
+        "`a. ",
+        "а. ",
+        "ά; ",
         "\n",
     ],
 )

@@ -52,11 +52,15 @@ def test_english_words_are_folded_stemmed_and_freed_of_stop_words(text: str, exp
         ("--dry-run", ["--dry-run", "dri", "run"]),
         ("foo.bar", ["foo.bar", "foo", "bar"]),
         ("std::vector", ["std::vector", "std", "vector"]),
-        ("v1.2.3", ["v1.2.3", "v", "1", "v1", "2", "3"]),
+        ("v1.2.3", ["v1.2.3", "1.2.3", "1.2", "v", "1", "v1", "2", "3"]),
         ("#W2611340", ["#w2611340", "w", "2611340", "w2611340"]),
         ("ana.m@ex.org", ["ana.m@ex.org", "ana.m", "ana", "m", "ex.org", "ex", "org"]),
         ("src/my_file.py", ["src/my_file.py", "src", "my_file.py", "my", "file", "py"]),
         ("python3", ["python", "3", "python3"]),
+        ("app/.env", ["app", ".env", "env"]),
+        ("1.200.000", ["1.200.000", "1200000", "1", "200", "000"]),
+        ("v3.5", ["v3.5", "3.5", "v", "3", "v3", "5"]),
+        ("e-mails", ["email", "e", "mail"]),
     ],
 )
 def test_identifiers_give_themselves_and_their_parts(text: str, expected: list[str]) -> None:
@@ -75,6 +79,16 @@ def test_identifiers_give_themselves_and_their_parts(text: str, expected: list[s
         ("كِتَـــاب", ["كتاب"]),  # vowel signs and stretching vanish
         ("ёлки", ["елк"]),
         ("DNS设置", ["dn", "设置", "设", "置"]),
+        ("C#项目", ["c#", "c", "项目", "项", "目"]),
+        ("用.NET", ["用", ".net", "net"]),
+        ("GitHub에서", ["git", "hub", "github", "에서"]),
+        ("집에서", ["집에", "에서", "집"]),  # one syllable before a particle
+        ("집", ["집"]),
+        ("المدرسة", ["مدرس"]),
+        ("وبالمدرسة", ["مدرس"]),
+        ("حسابًا", ["حساب"]),
+        ("لحساب", ["لحساب", "حساب"]),  # l- may also be a letter of the word
+        ("أحمد", ["احمد"]),
     ],
 )
 def test_other_scripts(text: str, expected: list[str]) -> None:
@@ -86,6 +100,56 @@ def test_accents_and_umlauts_do_not_separate_spellings() -> None:
     assert lexical_tokens("Straße", ["de"]) == lexical_tokens("Strasse", ["de"])
     assert lexical_tokens("l'élève", ["fr"]) == lexical_tokens("eleve", ["fr"]) == ["elev"]
     assert lexical_tokens("Ångström", ["en"]) == lexical_tokens("angstrom", ["en"])
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "part"),
+    [
+        ("de", "Zahnarztrechnung", "Rechnung"),
+        ("de", "Zahnarztrechnung", "Zahnarzt"),
+        ("de", "Krankenversicherungsnummer", "Versicherung"),
+        ("nl", "belastingaangifte", "aangiften"),
+        ("sv", "hemförsäkringen", "försäkring"),
+        ("da", "husnøgler", "nøgle"),
+        ("no", "hyttenøkkel", "nøkkelen"),
+    ],
+)
+def test_compounds_give_their_parts(language: str, word: str, part: str) -> None:
+    (stem, *_) = lexical_tokens(part, [language])
+    assert stem in lexical_tokens(word, [language])
+
+
+def test_what_only_looks_like_a_compound_is_one_word() -> None:
+    assert lexical_tokens("Ausbildung", ["de"]) == ["ausbild"], "no picture in it"
+    assert lexical_tokens("Arbeitszeit", ["de"]) == ["arbeitszeit", "zeit", "arbeit"], "no newspaper in it"
+    assert lexical_tokens("Zahnarztrechnung", ["en"]) == ["zahnarztrechnung"], "English has no such words"
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "typed"),
+    [
+        ("es", "habitaciones", "habitacion"),
+        ("pt", "informações", "informacao"),
+        ("pt", "pães", "pao"),
+        ("pt", "responsáveis", "responsavel"),
+        ("fr", "forêts", "foret"),
+        ("fr", "à côté", "cote"),
+        ("it", "città", "citta"),
+        ("nl", "ideeën", "idee"),
+        ("sv", "läkaren", "lakare"),
+        ("pl", "książka", "ksiazka"),
+        ("tr", "İzmir", "IZMIR"),
+        ("tr", "köpeği", "kopek"),
+    ],
+)
+def test_words_typed_without_their_accents(language: str, written: str, typed: str) -> None:
+    assert set(lexical_tokens(typed, [language])) & set(lexical_tokens(written, [language]))
+
+
+def test_elisions_go_with_and_without_accents_in_the_text() -> None:
+    assert lexical_tokens("l'eau d'ici", ["fr"]) == lexical_tokens("eau ici", ["fr"])
+    assert lexical_tokens("dell'acqua", ["it"]) == lexical_tokens("acqua", ["it"])
+    assert lexical_tokens("été", ["fr"]) == ["ete"], "been, but summer too"
 
 
 def test_a_query_meets_documents_cut_with_any_language_of_the_corpus() -> None:
@@ -120,6 +184,19 @@ def test_a_query_meets_documents_cut_with_any_language_of_the_corpus() -> None:
         ("은행은 어디에 있나요", "ko"),
         ("أين المكتبة", "ar"),
         ("где мои ключи", "ru"),
+        ("var är min cykel", "sv"),
+        ("hvor er min cykel, og hvad koster den", "da"),
+        ("missä minun avaimet ovat", "fi"),
+        ("hol van a kulcs és mikor jön", "hu"),
+        ("unde sunt cheile și când vii", "ro"),
+        ("anahtarlarım nerede", "tr"),
+        ("gdzie są moje klucze", "pl"),
+        ("kde jsou moje klíče", "cs"),
+        ("l'eau", ""),  # French or Italian
+        ("l'eau et le pain", "fr"),
+        ("mail to ana@mail.com, ben@mail.de or example.com", "en"),
+        ("Reno CA, Utica IL, Provo AZ", ""),
+        ("size S, option A, 4 x O", ""),
         ("Python", ""),
         ("", ""),
         ("12:30 42 %", ""),

@@ -22,7 +22,7 @@ from typing import Final, Literal
 from ragperso.segment import blocks, lines, list_items, sentences
 from ragperso.types import ChunkSpan, Document
 
-CHUNKER_VERSION: Final = 1  # raise it when the same document would be cut differently
+CHUNKER_VERSION: Final = 2  # raise it when the same document would be cut differently
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 _Kind = Literal[

@@ -171,7 +171,7 @@ def test_nothing_to_index_gives_no_chunks(text: str) -> None:
 
 
 def test_the_fingerprint_names_what_shapes_a_chunk() -> None:
-    assert chunker_fingerprint(180, 1) == "chunker/1 tokens=180 overlap=1"
+    assert chunker_fingerprint(180, 1) == "chunker/2 tokens=180 overlap=1"
     assert len({chunker_fingerprint(a, b) for a in (1, 2) for b in (0, 1)}) == 4
 
 
