@@ -11,21 +11,8 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
-_MONTH_NAMES: Final = (
-    "january januar jänner janvier enero gennaio jan janv",
-    "february februar feber février fevrier febrero febbraio feb févr",
-    "march märz maerz mars marzo mar mär mrz",
-    "april avril abril aprile apr avr",
-    "may mai mayo maggio",
-    "june juni juin junio giugno jun",
-    "july juli juillet julio luglio jul juil",
-    "august août aout agosto aug",
-    "september septembre septiembre settembre sep sept",
-    "october oktober octobre octubre ottobre oct okt",
-    "november novembre noviembre nov",
-    "december dezember décembre decembre diciembre dicembre dec dez déc",
-)
-_MONTHS: Final = {name: n for n, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
+from ragperso.dates import MONTHS
+
 _ISO: Final = re.compile(
     r"(\d{4})(?:([-/.]?)(\d{1,2})\2(\d{1,2})|-(\d{2}))"
     r"(?:[T\s,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?(?:\d{2})?)?)?\Z",
@@ -133,10 +120,10 @@ def _spoken_date(text: str) -> tuple[tuple[int, int, int], str] | None:
         if mark == "/" and first <= 12 and second <= 12 and first != second:
             return None  # 05/08/2023 is May in one country and August in another
         day, month = (second, first) if mark == "/" and second > 12 else (first, second)
-    elif (match := _DAY_MONTH.search(text)) and match[2].lower() in _MONTHS:
-        day, month = int(match[1]), _MONTHS[match[2].lower()]
-    elif (match := _MONTH_DAY.search(text)) and match[1].lower() in _MONTHS:
-        day, month = int(match[2]), _MONTHS[match[1].lower()]
+    elif (match := _DAY_MONTH.search(text)) and match[2].lower() in MONTHS:
+        day, month = int(match[1]), MONTHS[match[2].lower()]
+    elif (match := _MONTH_DAY.search(text)) and match[1].lower() in MONTHS:
+        day, month = int(match[2]), MONTHS[match[1].lower()]
         return (int(match[3]), month, day), text[: match.start()] + " " + text[match.end() :]
     else:
         return None

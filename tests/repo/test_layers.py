@@ -9,7 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ragperso"
 
-WORDS = {"types", "protocols", "errors", "config", "metrics", "segment", "tokens"}
+WORDS = {
+    "types",
+    "protocols",
+    "errors",
+    "config",
+    "metrics",
+    "segment",
+    "tokens",
+    "statements",
+    "questions",
+    "dates",
+}
 GROUND = {"workspace", "store", "migrations", "files", "backends", "models"}
 STAGES = {"ingest", "index", "retrieve", "assemble", "generate", "record", "learn", "privacy"}
 SURFACES = {"cli", "evaluate", "shapes", "health", "samples", "testing", "__init__", "__main__"}
