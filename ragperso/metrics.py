@@ -73,6 +73,20 @@ def recall_at(k: int) -> Metric:
     return metric
 
 
+def precision_at(k: int) -> Metric:
+    """Return a metric: the share of the first ``k`` places that hold a relevant document.
+
+    Source: Manning, Raghavan & Schütze 2008, section 8.4.
+    """
+    _check_cutoff(k)
+
+    def metric(ranking: Sequence[str], gold: Gold) -> float:
+        relevant = _relevant(gold)
+        return sum(document in relevant for document in ranking[:k]) / k
+
+    return metric
+
+
 def ndcg_at(k: int) -> Metric:
     """Return a metric: sum of gain / log2(rank + 1) to ``k``, over that of the best possible ranking.
 
@@ -187,6 +201,27 @@ def auroc(positives: Values, negatives: Values) -> float:
     return float((below + not_above).sum() / 2 / (len(positives) * len(negatives)))
 
 
+def bootstrap_auroc(
+    positives: Values,
+    negatives: Values,
+    *,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return :func:`auroc` with its percentile bootstrap interval; each side is resampled by itself."""
+    positives, negatives = _as_values(positives), _as_values(negatives)
+    random = np.random.default_rng(seed)
+    found = np.empty(resamples)
+    for i in range(resamples):
+        chosen = random.integers(0, len(positives), len(positives))
+        others = random.integers(0, len(negatives), len(negatives))
+        found[i] = auroc(positives[chosen], negatives[others])
+    low, high = np.quantile(found, _tails(confidence))
+    n = len(positives) + len(negatives)
+    return Interval(auroc(positives, negatives), float(low), float(high), n)
+
+
 def _as_values(values: Values) -> Values:
     values = np.asarray(values, np.float64)
     if values.ndim != 1 or not len(values):
@@ -195,12 +230,16 @@ def _as_values(values: Values) -> Values:
 
 
 def _percentiles(values: Values, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
-    if not 0 < confidence < 1:
-        raise ValueError("confidence lies between 0 and 1")
+    tails = _tails(confidence)
     random = np.random.default_rng(seed)
     means = np.empty(resamples)
     for i in range(resamples):  # one at a time: a matrix of all resamples would be large for large sets
         means[i] = values[random.integers(0, len(values), len(values))].mean()
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(means, tails)
     return float(low), float(high)
+
+
+def _tails(confidence: float) -> list[float]:
+    if not 0 < confidence < 1:
+        raise ValueError("confidence lies between 0 and 1")
+    return [(1 - confidence) / 2, (1 + confidence) / 2]

@@ -23,6 +23,10 @@ def test_recall_counts_over_all_relevant_documents_also_those_never_found():
     assert [metrics.recall_at(k)(RANKING, GOLD) for k in (1, 2, 4, 10)] == [0, 1 / 3, 2 / 3, 2 / 3]
 
 
+def test_precision_counts_over_all_places_also_those_left_empty():
+    assert [metrics.precision_at(k)(RANKING, GOLD) for k in (1, 2, 4, 10)] == [0, 1 / 2, 2 / 4, 2 / 10]
+
+
 def test_reciprocal_rank_is_that_of_the_first_relevant_document():
     assert metrics.reciprocal_rank(RANKING, GOLD) == 1 / 2
     assert metrics.reciprocal_rank(RANKING, {"z": 1.0}) == 0.0
@@ -60,7 +64,7 @@ def test_a_question_without_relevant_documents_is_refused(gold):
 
 
 def test_a_cutoff_below_one_is_refused():
-    for make in (metrics.hit_at, metrics.recall_at, metrics.ndcg_at):
+    for make in (metrics.hit_at, metrics.recall_at, metrics.precision_at, metrics.ndcg_at):
         with pytest.raises(ValueError, match="at least 1"):
             make(0)
 
@@ -73,6 +77,7 @@ def test_all_agree_with_trec_eval_on_random_runs():
     pairs = {
         ir_measures.Success @ 5: metrics.hit_at(5),
         ir_measures.R @ 5: metrics.recall_at(5),
+        ir_measures.P @ 5: metrics.precision_at(5),
         ir_measures.nDCG @ 10: metrics.ndcg_at(10),
         ir_measures.RR: metrics.reciprocal_rank,
         ir_measures.AP: metrics.average_precision,
@@ -138,6 +143,21 @@ def test_auroc_by_hand():
     assert metrics.auroc(np.array([1.0]), np.array([1.0])) == 0.5
 
 
+def test_the_interval_of_auroc_brackets_it_and_repeats():
+    """Of 20 against 20 whose order is right in 3 of 4 pairs; Hanley & McNeil's standard error is .077."""
+    positives, negatives = np.repeat([3.0, 1.0], 10), np.repeat([2.0, 0.0], 10)
+    found = metrics.bootstrap_auroc(positives, negatives, seed=2)
+    assert found == metrics.bootstrap_auroc(positives, negatives, seed=2)
+    assert (found.mean, found.n) == (0.75, 40)
+    assert found.high - found.mean == pytest.approx(1.96 * 0.077, abs=0.05)
+    assert found.mean - found.low == pytest.approx(1.96 * 0.077, abs=0.05)
+
+
+def test_the_interval_of_a_perfect_auroc_is_a_point():
+    found = metrics.bootstrap_auroc(np.array([1.0, 2.0]), np.array([0.0]))
+    assert (found.mean, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
 @given(
     st.lists(st.integers(-3, 3), min_size=1, max_size=20),
     st.lists(st.integers(-3, 3), min_size=1, max_size=20),
@@ -153,6 +173,7 @@ def test_auroc_is_the_share_of_ordered_pairs(positives, negatives):
     lambda: metrics.compare(np.array([]), np.array([])),
     lambda: metrics.auroc(np.array([]), np.array([1.0])),
     lambda: metrics.auroc(np.array([1.0]), np.array([])),
+    lambda: metrics.bootstrap_auroc(np.array([]), np.array([1.0])),
 ])  # fmt: skip
 def test_nothing_to_average_is_refused(call):
     with pytest.raises(ValueError, match="no values"):

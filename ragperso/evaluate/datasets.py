@@ -20,6 +20,7 @@ from ragperso.errors import IngestError, UnreadableDocument
 DOCS: Final = "docs.jsonl"
 QUERIES: Final = "queries.jsonl"
 NO_TYPE: Final = "untyped"
+ADVERSARIAL: Final = "adversarial"  # LoCoMo's word: the documents are about it and do not answer it
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Question:
     text: str = field(repr=False)
     gold: tuple[str, ...] = ()
     type: str = NO_TYPE
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether an engine that declines this question is wrong."""
+        return bool(self.gold) and self.type != ADVERSARIAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ragperso.config import Config
 from ragperso.errors import UnknownUser
 from ragperso.evaluate import datasets, harness, report
 
@@ -98,6 +102,41 @@ def test_asking_records_nothing(measured):
     store = engine.session("ana").store
     assert store.counts()["interactions"] == 0
     assert {event.action for event in store.audit()[0]} == {"add"}
+
+
+class Listing:
+    """An engine whose every search returns the same hits."""
+
+    def __init__(self, config, hits):
+        self.config, self.hits, self.asked = config, hits, []
+
+    def session(self, user, *, create):
+        return self
+
+    def search(self, text, *, k, corpora):
+        self.asked.append((k, corpora))
+        return self.hits
+
+    def close(self):
+        pass
+
+
+def test_relevance_is_that_of_the_hits_which_an_answer_would_look_at():
+    relevances = {"a": 0.2, "b": 0.3, "c": 0.9}
+    found = [SimpleNamespace(document=d, score=1.0, relevance=r) for d, r in relevances.items()]
+    engine = Listing(Config().replace({"retrieve.k": 2, "retrieve.depth": 20}), found)
+    question = datasets.Question("q", "ana", "?", ("c",))
+    (ranked,) = harness.run(engine, [question])
+    assert ranked.relevance == 0.3
+    assert [document for document, _ in ranked.hits] == ["a", "b", "c"]
+
+
+def test_a_set_without_documents_is_asked_of_all_that_a_search_sees():
+    engine = Listing(Config().replace({"retrieve.depth": 20}), [])
+    asked = datasets.DataSet("set", None, (datasets.Question("q", "ana", "?", ("c",)),), {})
+    harness.ask(engine, asked)
+    harness.ask(engine, dataclasses.replace(asked, docs=Path("docs.jsonl")))
+    assert engine.asked == [(20, None), (20, ["documents"])]
 
 
 def test_a_long_document_counts_once_with_its_best_chunk():
