@@ -27,7 +27,10 @@ _BUILT_IN: Final[dict[Kind, dict[str, str]]] = {
         "bm25s": "ragperso.index.lexical:Bm25sIndex",
         "rank-bm25": "ragperso.index.lexical:RankBm25Index",
     },
-    "reranker": {"cross-encoder": "ragperso.retrieve.rerank:CrossEncoderReranker"},
+    "reranker": {
+        "local": "ragperso.retrieve.rerank:load_reranker",  # of the kind that the folder says it is
+        "cross-encoder": "ragperso.retrieve.rerank:load_reranker",
+    },
     "generator": {
         "llama.cpp": "ragperso.generate.llamacpp:LlamaCppGenerator",
         "server": "ragperso.generate.llama_server:ServerGenerator",
