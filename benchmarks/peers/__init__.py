@@ -1,0 +1,1 @@
+"""Other libraries' retrieval, each in its own environment: see ``environments``."""
