@@ -10,8 +10,9 @@ import platform
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -112,15 +113,15 @@ def starter(cache: Path, config: Config | None = None) -> RememberingEmbedder:
     return RememberingEmbedder(inner, cache / "vectors.db")
 
 
-def folder_of(options: argparse.Namespace, name: str) -> Path:
+def folder_of(options: argparse.Namespace, name: str, *, every: bool = False) -> Path:
     """Return the folder of a development set; of ``tau2_retail`` a copy with its first 60 customers.
 
-    Each of its 500 customers has three documents, so building them all measures the disk.
+    Each of its 500 customers has three documents, so building them all measures the disk; ``every`` does.
     """
     folder: Path = options.data / name
     if not (folder / "queries.jsonl").is_file():
         raise SystemExit(f"{folder} is missing: the development sets are not part of this repository")
-    if name != "tau2_retail":
+    if name != "tau2_retail" or every:
         return folder
     few: Path = options.cache / "sets" / name
     few.mkdir(parents=True, exist_ok=True)
@@ -130,6 +131,45 @@ def folder_of(options: argparse.Namespace, name: str) -> Path:
         kept = [line for line in (folder / file).open(encoding="utf-8") if json.loads(line)["user"] in people]
         (few / file).write_text("".join(kept), encoding="utf-8")
     return few
+
+
+def pooled_blogs(options: argparse.Namespace) -> Path:
+    """Return a copy of ``blogs`` in which one person owns all posts; gold are those of the question's author.
+
+    Who wrote a post is in neither text nor metadata: only how it is written can tell.
+    """
+    folder = folder_of(options, "blogs")
+    pool: Path = options.cache / "sets" / "blogs_pooled"
+    pool.mkdir(parents=True, exist_ok=True)
+    posts = _rows(folder / "docs.jsonl")
+    of_author: dict[str, list[str]] = {}
+    for post in posts:
+        of_author.setdefault(post["user"], []).append(post["id"])
+    # Without their dates as well: one author's posts are of the same months.
+    rows = [{"user": "pool", "id": post["id"], "text": post["text"]} for post in posts]
+    _write_rows(pool / "docs.jsonl", rows)
+    asked = _rows(folder / "queries.jsonl")
+    _write_rows(
+        pool / "queries.jsonl",
+        [
+            {"user": "pool", "id": row["id"], "text": row["text"], "gold": of_author[row["user"]]}
+            for row in asked
+            if row["type"] == "continue_post"
+        ],
+    )
+    return pool
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows, unless the file holds them: a file with a new date is read again by ``add``."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def describe_run() -> str:

@@ -1,13 +1,15 @@
 """Calibrate the relevance of ragperso/retrieve/relevance.py and show how it holds on data left out.
 
 Found: a question asked of its own person whose gold is among the first three documents.  Unanswerable: the
-same questions asked of someone else of the set, and questions of the other sets.  The fit is a logistic
-regression on these with every set at equal weight; each set's figures come from a fit that never
-saw it.  Own questions that were not found are measured and not fitted on.
+same questions asked of someone else of the set, questions of the other sets, and LoCoMo's adversarial ones,
+which ask of one person what another one said.  The fit is a logistic regression on these with every set at
+equal weight; each set's figures come from a fit that never saw it.  Own questions that were not found are
+measured and not fitted on.  ``--plot`` draws the reliability of the shipped constants (needs matplotlib).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from typing import Final
 
 import common
 import numpy as np
-from legs import Bench, Legs
+from legs import Bench, Seen
 from numpy.typing import NDArray
 
 from ragperso.config import Config
@@ -26,9 +28,8 @@ from ragperso.engine import Engine
 from ragperso.evaluate import harness, report
 from ragperso.evaluate.datasets import Question
 from ragperso.metrics import auroc
-from ragperso.retrieve import fusion
-from ragperso.tokens import content_words
-from ragperso.types import Query
+from ragperso.retrieve.adaptive import AdaptiveFusion, load_weights
+from ragperso.retrieve.relevance import MAX_MARGIN, probability
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,20 +41,22 @@ SETS: Final = ("notes", "notes_titles", "scifact", "locomo", "tau2_retail")
 # what they wrote down; 0.6 also is what keeps the declined below 5 % on notes.
 PRIOR: Final = 0.6
 TOP: Final = 3  # a question counts as answerable when its gold is among so many documents
-TAIL: Final = slice(9, 50)  # cosines that say what an unrelated chunk scores for this question
 
 Values = NDArray[np.float64]
-# Not adversarial ones: they name the right topic and the wrong person, and to train on them as unanswerable
-# would teach that a good match means nothing.
-FITTED: Final = ("found", "foreign", "other set")
+FITTED: Final = ("found", "foreign", "other set", "adversarial")
 UNANSWERABLE: Final = ("foreign", "other set", "adversarial")
-FEATURES: Final = ("cosine", "coverage", "root of coverage", "margin", "words")
+FEATURES: Final = ("cosine", "coverage", "root of coverage", "root of near coverage", "margin")
+SHIPPED: Final = "cosine, root of coverage, margin"
 MODELS: Final[dict[str, tuple[str, ...]]] = {
     "cosine": ("cosine",),
-    "cosine, coverage": ("cosine", "coverage"),
-    "cosine, root of coverage (shipped)": ("cosine", "root of coverage"),
-    "cosine, root of coverage, margin": ("cosine", "root of coverage", "margin"),
-    "cosine, root of coverage, words": ("cosine", "root of coverage", "words"),
+    "cosine, root of coverage": ("cosine", "root of coverage"),
+    SHIPPED: ("cosine", "root of coverage", "margin"),
+    "cosine, root of coverage, root of near coverage, margin": (
+        "cosine",
+        "root of coverage",
+        "root of near coverage",
+        "margin",
+    ),
 }
 
 
@@ -65,46 +68,43 @@ class Sample:
     kind: str  # found, missed, adversarial, foreign, other set
 
 
-def features(legs: Legs) -> Values:
+def features(seen: Seen, fused: AdaptiveFusion) -> Values:
     """Return the features of the best hits; a question is as relevant as the best of them."""
-    dense, lexical = dict(legs.dense), dict(legs.lexical)
-    best = fusion.from_config(Config().retrieve).fuse(
-        {fusion.DENSE: legs.dense, fusion.LEXICAL: legs.lexical}, Query(legs.question.text)
-    )
-    tail = [score for _, score in legs.dense[TAIL]]
-    usual = float(np.mean(tail)) if tail else 0.0
-    n_words = math.log1p(len(content_words(legs.question.text)))
+    evidence = seen.evidence
+    scores = fused.scores(evidence)
+    margin = float(np.clip(fused.speaker_margin(evidence, scores), -MAX_MARGIN, MAX_MARGIN))
     rows = []
-    for chunk_id, _ in best[: Config().retrieve.k]:
-        cosine, coverage = dense.get(chunk_id, 0.0), lexical.get(chunk_id, 0.0)
-        rows.append([cosine, coverage, math.sqrt(coverage), cosine - usual, n_words])
-    return np.array(rows or [[0.0, 0.0, 0.0, 0.0, n_words]])
+    for row in np.lexsort((evidence.ids, -scores))[: Config().retrieve.k].tolist():
+        cosine, coverage = float(evidence.cosine[row]), max(0.0, float(evidence.coverage[row]))
+        near = max(0.0, float(evidence.near_coverage[row]))
+        rows.append([cosine, coverage, math.sqrt(coverage), math.sqrt(near), margin])
+    return np.array(rows or [[0.0] * len(FEATURES)])
 
 
-def is_found(legs: Legs) -> bool:
+def is_found(seen: Seen, fused: AdaptiveFusion) -> bool:
     """Say whether the gold is among the first documents."""
-    ranking = legs.fused(fusion.from_config(Config().retrieve))
-    return any(document in legs.question.gold for document, _ in ranking[:TOP])
+    return any(document in seen.question.gold for document, _ in seen.ranked(fused).hits[:TOP])
 
 
 def collect(
     bench: Bench, strangers: Sequence[Question], *, limit: int, random: np.random.Generator
 ) -> Iterator[Sample]:
     """Yield the samples of one set."""
+    fused = AdaptiveFusion(load_weights())
     questions = bench.data.limited(limit).questions
     plain = [q for q in questions if q.type != "adversarial"]
-    for legs in bench.legs(plain):
-        yield Sample(features(legs), "found" if is_found(legs) else "missed")
-    for legs in bench.legs([q for q in questions if q.type == "adversarial"]):
-        yield Sample(features(legs), "adversarial")
+    for seen in bench.see(plain):
+        yield Sample(features(seen, fused), "found" if is_found(seen, fused) else "missed")
+    for seen in bench.see([q for q in questions if q.type == "adversarial"]):
+        yield Sample(features(seen, fused), "adversarial")
     owners = sorted(bench.data.documents)
     if len(owners) > 1:
         other = {q: _other(owners, q.user, random) for q in plain}
-        for legs in bench.legs(plain, asked_of=other.__getitem__):
-            yield Sample(features(legs), "foreign")
+        for seen in bench.see(plain, asked_of=other.__getitem__):
+            yield Sample(features(seen, fused), "foreign")
     asked = {q: owners[random.integers(len(owners))] for q in strangers}
-    for legs in bench.legs(list(strangers), asked_of=asked.__getitem__):
-        yield Sample(features(legs), "other set")
+    for seen in bench.see(list(strangers), asked_of=asked.__getitem__):
+        yield Sample(features(seen, fused), "other set")
 
 
 def _other(owners: Sequence[str], user: str, random: np.random.Generator) -> str:
@@ -190,6 +190,26 @@ def show(samples: dict[str, list[Sample]], model: str) -> None:
     print("\n".join(report.markdown_table(head, rows)))
 
 
+def combined(samples: dict[str, list[Sample]]) -> None:
+    """Print, per set, the AUROC between all own questions and all unanswerable ones together."""
+    columns = [FEATURES.index(name) for name in MODELS[SHIPPED]]
+    rows = []
+    for name, found in samples.items():
+        beta = fit(samples, [other for other in samples if other != name], columns)
+        own = probabilities(beta, found, columns, "found", "missed")
+        no = probabilities(beta, found, columns, *UNANSWERABLE)
+        shipped = [_shipped(s) for s in found if s.kind in ("found", "missed")]
+        shipped_no = [_shipped(s) for s in found if s.kind in UNANSWERABLE]
+        strange = probabilities(beta, found, columns, "foreign", "adversarial")
+        close = f"{auroc(own, strange):.3f}" if len(strange) else ""
+        cells = [f"{auroc(own, no):.3f}", close, f"{auroc(np.array(shipped), np.array(shipped_no)):.3f}"]
+        rows.append([name, str(len(own)), str(len(no)), *cells, f"{np.mean(np.array(shipped) < 0.5):.1%}"])
+    head = ["set", "own", "unanswerable", "AUROC, left out", "AUROC foreign + adversarial, left out"]
+    head += ["AUROC, shipped", "own declined, shipped"]
+    print("\n### All kinds of unanswerable questions together\n")
+    print("\n".join(report.markdown_table(head, rows)))
+
+
 # ---------------------------------------------------------------- the sample people, not fitted on
 
 
@@ -220,14 +240,81 @@ def smoke(embedder: common.RememberingEmbedder) -> None:
     print("\n".join(report.markdown_table(["question", "asked of", "known", "cosine", "P", ""], rows)))
 
 
+def plot(samples: dict[str, list[Sample]], path: Path) -> None:
+    """Draw how often a question is answerable by what the shipped constants say of it."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.6))
+    edges = np.linspace(0, 1, 11)
+    everything: list[tuple[float, bool, float]] = []
+    for name, found in samples.items():
+        judged = [(_shipped(s), s.kind in ("found", "missed")) for s in found]
+        n_yes = sum(yes for _, yes in judged) or 1
+        n_no = len(judged) - n_yes or 1
+        weighed = [(p, yes, PRIOR / n_yes if yes else (1 - PRIOR) / n_no) for p, yes in judged]
+        everything += weighed
+        left.plot(*_reliability(weighed, edges), "o-", alpha=0.55, markersize=3, label=name)
+    left.plot(*_reliability(everything, edges), "ko-", linewidth=2, label="all sets, equal weight")
+    left.plot([0, 1], [0, 1], ":", color="gray")
+    left.set(xlabel="relevance of the question", ylabel="share that is answerable", title="Reliability")
+    left.legend(fontsize=7)
+    own = [p for found in samples.values() for p in map(_shipped, (s for s in found if s.kind == "found"))]
+    right.hist(own, edges, alpha=0.6, density=True, label="answerable, gold in the first 3")
+    for kind in UNANSWERABLE:
+        values = [_shipped(s) for found in samples.values() for s in found if s.kind == kind]
+        right.hist(values, edges, histtype="step", linewidth=1.8, density=True, label=kind)
+    right.axvline(Config().retrieve.min_relevance, color="gray", linestyle=":")
+    right.set(xlabel="relevance of the question", ylabel="density", title="Kinds of questions")
+    right.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    error = sum(
+        abs(a - b) * w
+        for a, b, w in zip(*_reliability(everything, edges), _mass(everything, edges), strict=True)
+    )
+    print(f"\nexpected calibration error of the shipped constants, sets at equal weight: {error:.3f}")
+
+
+def _shipped(sample: Sample) -> float:
+    return max(probability(row[0], row[1], row[4]) for row in sample.features.tolist())
+
+
+def _reliability(
+    judged: Sequence[tuple[float, bool, float]], edges: Values
+) -> tuple[list[float], list[float]]:
+    x, y = [], []
+    for low, high in itertools.pairwise(edges.tolist()):
+        inside = [(p, yes, w) for p, yes, w in judged if low <= p < high or p == high == 1.0]
+        if total := sum(w for _, _, w in inside):
+            x.append(sum(p * w for p, _, w in inside) / total)
+            y.append(sum(w for _, yes, w in inside if yes) / total)
+    return x, y
+
+
+def _mass(judged: Sequence[tuple[float, bool, float]], edges: Values) -> list[float]:
+    total = sum(w for _, _, w in judged)
+    inside = [
+        sum(w for p, _, w in judged if low <= p < high or p == high == 1.0)
+        for low, high in itertools.pairwise(edges.tolist())
+    ]
+    return [mass / total for mass in inside if mass]
+
+
 def main() -> None:
     options = common.parser(__doc__ or "")
     options.add_argument("--limit", type=int, default=300, help="questions of each set")
     options.add_argument("--sets", nargs="*", default=list(SETS))
+    options.add_argument("--plot", type=Path, metavar="PNG", help="draw the calibration")
     chosen = options.parse_args()
     embedder = common.starter(chosen.cache)
     random = np.random.default_rng(common.SEED)
-    benches = {name: Bench(common.folder_of(chosen, name), chosen.cache, embedder) for name in chosen.sets}
+    benches = {
+        name: Bench(common.folder_of(chosen, name, every=True), chosen.cache, embedder)
+        for name in chosen.sets
+    }
     samples: dict[str, list[Sample]] = {}
     for name, bench in benches.items():
         # notes and notes_titles are the same notes, so neither is strange to the other.
@@ -239,6 +326,9 @@ def main() -> None:
     print(common.describe_run())
     for model in MODELS:
         show(samples, model)
+    combined(samples)
+    if chosen.plot:
+        plot(samples, chosen.plot)
     smoke(embedder)
 
 

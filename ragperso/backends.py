@@ -29,7 +29,6 @@ _BUILT_IN: Final[dict[Kind, dict[str, str]]] = {
     },
     "reranker": {
         "local": "ragperso.retrieve.rerank:load_reranker",  # of the kind that the folder says it is
-        "cross-encoder": "ragperso.retrieve.rerank:load_reranker",
     },
     "generator": {
         "llama.cpp": "ragperso.generate.llamacpp:LlamaCppGenerator",

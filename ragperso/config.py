@@ -60,13 +60,26 @@ class Index:
 @dataclass(frozen=True, slots=True)
 class Retrieve:
     k: int = 10
-    depth: int = 100  # candidates per leg before fusion
-    fusion: Literal["weighted", "rrf", "dense", "lexical"] = "weighted"
+    depth: int = 100  # candidates per leg before a fusion of rankings (rrf, weighted)
+    fusion: Literal["adaptive", "weighted", "rrf", "dense", "lexical"] = "adaptive"
+    weights: str = (
+        ""  # of the adaptive fusion: a TOML file like ragperso/retrieve/weights.toml; empty: that one
+    )
+    context: bool = True  # adaptive: what the turns around one say, and its whole conversation
+    parents: bool = True  # adaptive: what the whole document says, and its beginning
+    keys: bool = True  # adaptive: statements of preference, fact, plan and relation, searched beside the text
+    names: bool = True  # speakers that are named, phrases in quotation marks
+    dates: bool = True  # adaptive: days that the question speaks of
+    expand: bool = True  # a suggestion is also searched for by what the person likes
+    split: bool = True  # a question of several parts is searched part by part
     dense_weight: float = 0.6  # of the weighted fusion; the lexical leg has the rest
     rrf_k: int = 60  # Cormack, Clarke & Buettcher 2009
     collapse_similarity: float = 0.92  # Jaccard of word 3-grams above which two hits are one
     diversity: float = 0.0  # MMR: 0 keeps the ranking, 1 ignores it
-    reranker: str = ""  # path of a local cross-encoder; empty: none
+    reranker: str = ""  # folder of a cross-encoder or late-interaction model, or late-interaction:FOLDER
+    rerank_ms: float = 300.0  # time the reranker may take: it sizes the pool
+    rerank_depth: int = 50  # most hits it looks at
+    rerank_weight: float = 0.0  # its share of the score; 0: 1 for a cross-encoder, .8 for late interaction
     min_relevance: float = 0.5  # below it a question counts as not answered by the documents
 
 
@@ -318,12 +331,19 @@ def _check_ranges(config: Config) -> None:
         section, _, key = path.partition(".")
         return getattr(getattr(config, section), key)
 
-    for path in (*shares, "retrieve.min_relevance", "generate.support"):
+    for path in (*shares, "retrieve.min_relevance", "retrieve.rerank_weight", "generate.support"):
         if not 0.0 <= value(path) <= 1.0:
             raise ConfigError(f"{path} must lie between 0 and 1")
     for path in positive:
         if not value(path) > 0:
             raise ConfigError(f"{path} must be above 0")
-    for path in ("index.k1", "generate.temperature", "assemble.budget_tokens", "ingest.overlap_sentences"):
+    for path in (
+        "index.k1",
+        "generate.temperature",
+        "assemble.budget_tokens",
+        "ingest.overlap_sentences",
+        "retrieve.rerank_ms",
+        "retrieve.rerank_depth",
+    ):
         if value(path) < 0:
             raise ConfigError(f"{path} must not be negative")

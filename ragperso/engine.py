@@ -10,6 +10,7 @@ is one person.  No method takes a user id, so "the wrong user" cannot be written
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import threading
@@ -50,9 +51,11 @@ from ragperso.protocols import Embedder, Generator, Reranker
 from ragperso.record import feedback as feedbacks
 from ragperso.record import interactions
 from ragperso.retrieve import followup, fusion
-from ragperso.retrieve.search import CorpusSearch, Retriever, question_relevance, search
+from ragperso.retrieve.evidence import Asked, CorpusEvidence, Evidence, Parts, gather, years_of
+from ragperso.retrieve.search import question_relevance, search
+from ragperso.retrieve.understand import Understood, days_meant, is_cut, n_words, understand
 from ragperso.store import Store
-from ragperso.tokens import detect_language, lexical_tokens
+from ragperso.tokens import detect_language, query_tokens
 from ragperso.types import (
     CORPORA,
     Answer,
@@ -87,6 +90,7 @@ from ragperso.workspace import Workspace, check_user, sweep, users_in
 # What the engine wrote itself is searchable, but never evidence for its next answer.
 OWN_ANSWERS = "interaction"
 _LEARNED = "learned"  # in the store: when the last add began whose documents were all learned from
+_WIDEST_CHUNK = 1.6  # of a passage that was continued, in ingest.chunk_tokens
 _PROFILE_FACTS = 30  # more never fit assemble.profile_tokens
 
 
@@ -272,8 +276,15 @@ class Engine:
     def _reranker_in_use(self) -> Reranker | None:
         with self._lock:
             if self._reranker is None and self.config.retrieve.reranker:
-                kind = backends.load("reranker", "cross-encoder")
-                self._reranker = kind(Path(self.config.retrieve.reranker).expanduser())
+                chosen = self.config.retrieve
+                self._reranker = backends.load("reranker", "local")(
+                    chosen.reranker,
+                    device=self.config.index.device,
+                    budget_ms=chosen.rerank_ms,
+                    depth=chosen.rerank_depth,
+                    weight=chosen.rerank_weight,
+                    models_dir=settings.models_of(self.config),
+                )
             return self._reranker
 
     def similarity(
@@ -505,23 +516,27 @@ class Session:
         if self.store.active_embedder() is None:
             return SearchResult(query, (), {"embed": 0.0, "retrieve": 0.0, "total": 0.0})
         started = time.perf_counter()
-        vector = self.engine.embedder.embed_query(query.search_text)
+        config = self.config.retrieve
+        understood = understand(query, config)
+        vectors = [self.engine.embedder.embed_query(part) for part in understood.parts]
+        liked = self.engine.embedder.embed_query(understood.preferences) if understood.preferences else None
         embedded = time.perf_counter()
-        hidden = "" if corpora else OWN_ANSWERS
         found = search(
             query,
-            [
-                self._corpus_search(name, query, vector, hidden)
-                for name in corpora or ("documents", "history")
-            ],
+            self._evidence(query, understood, vectors, liked, corpora),
             k=k,
-            config=self.config.retrieve,
-            fusion=fusion.from_config(self.config.retrieve),
+            config=config,
+            fusion=fusion.from_config(config),
             load=self.store.chunks,
             vectors_of=self._vectors_of,
             reranker=self.engine._reranker_in_use(),
+            phrases=understood.phrases,
         )
-        hits = tuple(self._with_line(hit) for hit in found)
+        lines = self.store.lines_of(hit.chunk.id for hit in found)
+        hits = tuple(
+            dataclasses.replace(hit, chunk=dataclasses.replace(hit.chunk, line=lines.get(hit.chunk.id)))
+            for hit in found
+        )
         finished = time.perf_counter()
         return SearchResult(
             query,
@@ -533,24 +548,61 @@ class Session:
             },
         )
 
-    def _corpus_search(self, corpus: Corpus, query: Query, vector: Vector, hidden: str) -> CorpusSearch:
-        index = self._index(corpus)
-        tokens = lexical_tokens(query.search_text, index.languages)
-        allowed: Ids | None = None
-        if not query.filters.is_open or (hidden and corpus == "history"):
-            allowed = self.store.chunk_ids(corpus, query.filters, without_kind=hidden)
-        retrievers: dict[str, Retriever] = {
-            fusion.DENSE: lambda depth, ids: index.dense.search(vector, depth, ids),
-            fusion.LEXICAL: lambda depth, ids: index.lexical.search(tokens, depth, ids),
-        }
-        return CorpusSearch(retrievers, allowed, {fusion.LEXICAL: index.lexical.ceiling(tokens)})
+    def _evidence(
+        self,
+        query: Query,
+        understood: Understood,
+        vectors: Sequence[Vector],
+        liked: Vector | None,
+        corpora: Sequence[Corpus] | None,
+    ) -> list[Evidence]:
+        """Return what the indexes say about each part of a query."""
+        config = self.config.retrieve
+        hidden = "" if corpora else OWN_ANSWERS
+        names: Sequence[Corpus] = corpora or ("documents", "history")
+        # A corpus that never held anything costs nothing.
+        indexes = [self._index(name) for name in names if self.store.generation(name)]
+        allowed: list[Ids | None] = [
+            self.store.chunk_ids(index.corpus, query.filters, without_kind=hidden)
+            if not query.filters.is_open or (hidden and index.corpus == "history")
+            else None
+            for index in indexes
+        ]
+        use = Parts(config.context, config.parents, config.keys, config.names, config.dates)
+        found = []
+        with contextlib.ExitStack() as held:
+            # In one order, so that no two searches wait for each other.
+            for index in sorted(indexes, key=lambda one: one.corpus):
+                held.enter_context(index.steady())
+            years = years_of([index.layout for index in indexes])
+            for text, vector in zip(understood.parts, vectors, strict=True):
+                evidence = []
+                n_terms = 0
+                for index, ids in zip(indexes, allowed, strict=True):
+                    tokens = query_tokens(text, index.languages)
+                    n_terms = max(n_terms, len(set(query_tokens(text, index.languages[:1]))))
+                    keys = index.keys.scores(vector)
+                    if liked is not None:
+                        is_liked = index.layout.key_is_preference > 0
+                        keys[is_liked] = np.maximum(keys[is_liked], index.keys.scores(liked)[is_liked])
+                    evidence.append(
+                        CorpusEvidence(
+                            index.corpus,
+                            index.layout,
+                            index.dense.scores(vector),
+                            keys,
+                            index.lexical.columns(tokens),
+                            index.lexical.ceilings(tokens),
+                            ids,
+                            index.style.scores(text) if understood.is_text else None,
+                        )
+                    )
+                asked = Asked(text, n_words(text), n_terms, days_meant(query, text, years, config))
+                found.append(gather(evidence, asked, use))
+        return found
 
     def _vectors_of(self, ids: Sequence[ChunkId]) -> Vectors:
         return self.store.vectors(self._embedder_id(), np.array(ids, np.int64))[1]
-
-    def _with_line(self, hit: Hit) -> Hit:
-        line = self.store.line_of(hit.chunk.document_id, hit.chunk.start)
-        return dataclasses.replace(hit, chunk=dataclasses.replace(hit.chunk, line=line))
 
     # ------------------------------------------------------------ 4 assemble
 
@@ -577,7 +629,7 @@ class Session:
         likely = self.config.retrieve.min_relevance
         return assemble(
             found.query,
-            hits=found.hits,
+            hits=self._whole(found.hits, chosen.max_passages),
             profile=self.profile(),
             exemplars=self._exemplars(found.query, task),
             turns=interactions.conversation(self.store, session, self.config.record.follow_up_turns),
@@ -590,6 +642,34 @@ class Session:
             system=chosen.system,
             task=task,
         )
+
+    def _whole(self, hits: Sequence[Hit], n: int) -> list[Hit]:
+        """Return ``hits`` with the first ``n`` continued where their chunk breaks off inside a section.
+
+        The chunk that goes on (same document, same headings, nothing but white space between) is taken along
+        if it is no hit itself and both together are not much longer than a chunk may be.
+        """
+        if not self.config.retrieve.parents:
+            return list(hits)
+        limit = _WIDEST_CHUNK * self.config.ingest.chunk_tokens
+        taken = {hit.chunk.id for hit in hits}
+        widened: list[Hit] = []
+        for rank, hit in enumerate(hits):
+            chunk = hit.chunk
+            following = self.store.chunk_after(chunk) if rank < n and is_cut(chunk.text) else None
+            if (
+                following is not None
+                and following.id not in taken
+                and following.headings == chunk.headings
+                and chunk.n_tokens + following.n_tokens <= limit
+            ):
+                end = max(chunk.end, following.end)
+                text = self.store.text(chunk.document_id)[chunk.start : end]
+                n_tokens = chunk.n_tokens + following.n_tokens
+                chunk = dataclasses.replace(chunk, end=end, text=text, n_tokens=n_tokens)
+                hit = dataclasses.replace(hit, chunk=chunk)
+            widened.append(hit)
+        return widened
 
     def _exemplars(self, query: Query, task: Literal["ask", "write"]) -> list[Exemplar]:
         """Return the pieces of the person's own writing to show.

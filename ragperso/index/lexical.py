@@ -15,11 +15,9 @@ Source: Kamphuis, de Vries, Boytsov & Lin 2020, "Which BM25 do you mean?", table
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import logging
 import math
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,14 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragperso.errors import CorruptIndex
+from ragperso.index.folder import array_bytes, array_of, read_folder, write_folder
 from ragperso.tokens import TOKENS_VERSION
-from ragperso.types import ChunkId, Ids, Ranking
+from ragperso.types import ChunkId, Ids, Ranking, Rows, Scores
 
 K1: Final = 1.2  # Robertson & Zaragoza 2009, section 3.2
 B: Final = 0.75
-
-_META: Final = "meta.json"
-_FORMAT: Final = 1
 
 
 class Bm25sIndex:
@@ -94,14 +90,28 @@ class Bm25sIndex:
             scores[matrix.rows[start:end]] += n_times * matrix.values[start:end]
         return _best(matrix.ids, scores, depth, allowed)
 
-    def ceiling(self, tokens: Sequence[str]) -> float:
-        """Return the score that no chunk can exceed for ``tokens``; unknown ones count as rarest."""
+    def columns(self, tokens: Sequence[str]) -> list[tuple[int, Rows, Scores]]:
+        """Return (times in ``tokens``, rows, score of each row) of each known token."""
+        matrix = self._matrix
+        found = []
+        for token, n_times in Counter(tokens).items():
+            if (column := matrix.vocabulary.get(token)) is not None:
+                part = slice(matrix.starts[column], matrix.starts[column + 1])
+                found.append((n_times, matrix.rows[part], matrix.values[part]))
+        return found
+
+    def ceilings(self, tokens: Sequence[str]) -> list[float]:
+        """Return what each distinct token can add at most, best first; unknown ones count as rarest."""
         matrix = self._matrix
         columns = {token: matrix.vocabulary.get(token) for token in set(tokens)}
         n_with = {
             t: int(matrix.starts[c + 1] - matrix.starts[c]) for t, c in columns.items() if c is not None
         }
-        return _ceiling(tokens, n_with, len(matrix.ids))
+        return _ceilings(tokens, n_with, len(matrix.ids))
+
+    def ceiling(self, tokens: Sequence[str]) -> float:
+        """Return the score that no chunk can exceed for ``tokens``."""
+        return sum(self.ceilings(tokens))
 
     def save(self, path: Path) -> None:
         """Write to a new or empty directory."""
@@ -112,13 +122,17 @@ class Bm25sIndex:
             "rows": matrix.rows,
             "starts": matrix.starts,
         }
-        files = {f"{name}.npy": _array_bytes(array) for name, array in arrays.items()}
+        files = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
         files["vocabulary.json"] = json.dumps(list(matrix.vocabulary)).encode()
-        _write(path, files, {"backend": "bm25s", "k1": self._k1, "b": self._b})
+        write_folder(
+            path, files, {"tokens": TOKENS_VERSION, "backend": "bm25s", "k1": self._k1, "b": self._b}
+        )
 
     def load(self, path: Path) -> None:
         """Replace the content by what :meth:`save` wrote with the same settings.  Raises: CorruptIndex."""
-        files = _read(path, {"backend": "bm25s", "k1": self._k1, "b": self._b})
+        files = read_folder(
+            path, {"tokens": TOKENS_VERSION, "backend": "bm25s", "k1": self._k1, "b": self._b}
+        )
         try:
             words = json.loads(files["vocabulary.json"])
             vocabulary = {str(word): column for column, word in enumerate(words)}
@@ -128,7 +142,7 @@ class Bm25sIndex:
                 "rows": np.int32,
                 "starts": np.int64,
             }
-            arrays = {name: _array(files[f"{name}.npy"], kind) for name, kind in kinds.items()}
+            arrays = {name: array_of(files[f"{name}.npy"], kind) for name, kind in kinds.items()}
         except (KeyError, TypeError, ValueError, RecursionError) as exc:
             raise CorruptIndex(f"{path.name} cannot be read") from exc
         matrix = _Matrix(arrays["ids"], vocabulary, arrays["values"], arrays["rows"], arrays["starts"])
@@ -182,20 +196,38 @@ class RankBm25Index:
         scores = self._model.get_scores(known)
         return _best(self._ids, scores.astype(np.float32), depth, allowed)
 
+    def columns(self, tokens: Sequence[str]) -> list[tuple[int, Rows, Scores]]:
+        """Return (times in ``tokens``, rows, score of each row) of each known token."""
+        found = []
+        for token, n_times in Counter(tokens).items():
+            if self._model is not None and token in self._model.idf:
+                scores = np.asarray(self._model.get_scores([token]), np.float32)
+                rows = np.flatnonzero(scores > 0).astype(np.int32)
+                found.append((n_times, rows, scores[rows]))
+        return found
+
+    def ceilings(self, tokens: Sequence[str]) -> list[float]:
+        """Return what each distinct token can add at most, best first; unknown ones count as rarest."""
+        return _ceilings(tokens, self._n_with, len(self._ids))
+
     def ceiling(self, tokens: Sequence[str]) -> float:
-        """Return the score that no chunk can exceed for ``tokens``; unknown ones count as rarest."""
-        return _ceiling(tokens, self._n_with, len(self._ids))
+        """Return the score that no chunk can exceed for ``tokens``."""
+        return sum(self.ceilings(tokens))
 
     def save(self, path: Path) -> None:
         """Write to a new or empty directory."""
-        files = {"ids.npy": _array_bytes(self._ids), "tokens.json": json.dumps(self._tokens).encode()}
-        _write(path, files, {"backend": "rank-bm25", "k1": self._k1, "b": self._b})
+        files = {"ids.npy": array_bytes(self._ids), "tokens.json": json.dumps(self._tokens).encode()}
+        write_folder(
+            path, files, {"tokens": TOKENS_VERSION, "backend": "rank-bm25", "k1": self._k1, "b": self._b}
+        )
 
     def load(self, path: Path) -> None:
         """Replace the content by what :meth:`save` wrote with the same settings.  Raises: CorruptIndex."""
-        files = _read(path, {"backend": "rank-bm25", "k1": self._k1, "b": self._b})
+        files = read_folder(
+            path, {"tokens": TOKENS_VERSION, "backend": "rank-bm25", "k1": self._k1, "b": self._b}
+        )
         try:
-            ids = _array(files["ids.npy"], np.int64)
+            ids = array_of(files["ids.npy"], np.int64)
             tokens = json.loads(files["tokens.json"])
             if not all(isinstance(token, str) for row in tokens for token in row):
                 raise TypeError("tokens are text")
@@ -246,9 +278,11 @@ def _idf(n_chunks: int, n_with: int) -> float:
     return math.log(1 + (n_chunks - n_with + 0.5) / (n_with + 0.5))
 
 
-def _ceiling(tokens: Sequence[str], n_with: Mapping[str, int], n_chunks: int) -> float:
-    """Sum idf over ``tokens``: the term frequency part of the formula stays below 1."""
-    return sum(n * _idf(n_chunks, n_with.get(token, 0)) for token, n in Counter(tokens).items())
+def _ceilings(tokens: Sequence[str], n_with: Mapping[str, int], n_chunks: int) -> list[float]:
+    """Return idf per distinct token, times included: the term frequency part of the formula stays below 1."""
+    return sorted(
+        (n * _idf(n_chunks, n_with.get(token, 0)) for token, n in Counter(tokens).items()), reverse=True
+    )
 
 
 def _no_postings() -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
@@ -287,60 +321,3 @@ def _best(ids: Ids, scores: NDArray[np.float32], depth: int, allowed: Ids | None
         found, values = found[kept], values[kept]
     order = np.lexsort((found, -values))[:depth]
     return [(ChunkId(i), s) for i, s in zip(ids[found[order]].tolist(), values[order].tolist(), strict=True)]
-
-
-# ---------------------------------------------------------------- the directory on disk
-
-
-def _write(path: Path, files: Mapping[str, bytes], settings: Mapping[str, Any]) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (path / name).write_bytes(data)
-    meta = {
-        "format": _FORMAT,
-        "tokens": TOKENS_VERSION,
-        **settings,
-        "crc32": {name: zlib.crc32(data) for name, data in files.items()},
-    }
-    (path / _META).write_text(json.dumps(meta), encoding="utf-8")
-
-
-def _read(path: Path, settings: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files after checking each against its checksum.
-
-    Whole reads rather than memory maps: a mapped file that is cut short by another process ends this one
-    with SIGBUS, and 10,000 chunks are read in milliseconds.
-    """
-    try:
-        meta = json.loads((path / _META).read_bytes())
-        if not isinstance(meta, dict) or not isinstance(meta.get("crc32"), dict):
-            raise CorruptIndex(f"{path.name} has no usable {_META}")
-        wanted = {"format": _FORMAT, "tokens": TOKENS_VERSION, **settings}
-        for name, value in wanted.items():
-            if meta.get(name) != value:
-                raise CorruptIndex(f"{path.name} was built with another {name}")
-        files = {}
-        for name, checksum in meta["crc32"].items():
-            if Path(name).name != name:
-                raise CorruptIndex(f"{path.name} names a file outside itself")
-            files[name] = (path / name).read_bytes()
-            if zlib.crc32(files[name]) != checksum:
-                raise CorruptIndex(f"{path.name}/{name} fails its checksum")
-    except OSError as exc:
-        raise CorruptIndex(f"{path.name} cannot be read: {exc.strerror}") from exc
-    except (ValueError, RecursionError) as exc:
-        raise CorruptIndex(f"{path.name} cannot be read") from exc
-    return files
-
-
-def _array_bytes(array: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _array(data: bytes, kind: type[np.generic]) -> NDArray[Any]:
-    array = np.load(io.BytesIO(data), allow_pickle=False)
-    if not isinstance(array, np.ndarray) or array.dtype != kind or array.ndim != 1:
-        raise ValueError("not the array that was saved")
-    return array

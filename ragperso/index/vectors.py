@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 
 from ragperso.errors import CorruptIndex, DimensionMismatch
-from ragperso.types import ChunkId, Ids, Ranking, Vector, Vectors
+from ragperso.types import ChunkId, Ids, Ranking, Scores, Vector, Vectors
 
 # FAISS counts threads per process and an add during a search of the same index segfaults (3 of 3 runs).
 _NATIVE: Final = threading.Lock()
@@ -104,6 +104,25 @@ class VectorIndex:
                 faiss.omp_set_num_threads(threads)
         ranked = sorted(found, key=lambda hit: (-hit[1], hit[0]))
         return [(ChunkId(i), min(1.0, max(-1.0, score))) for i, score in ranked[:count]]
+
+    def scores(self, vector: Vector) -> Scores:
+        """Return the cosine of one (dim,) query with every row, parallel to :attr:`ids`.
+
+        One matrix-vector product over FAISS's own memory: as fast as its flat search, which is the same scan,
+        and nothing has to be guessed of rows below some depth.
+        """
+        query = self._unit(np.asarray(vector)[None, :])[0]
+        with _NATIVE:
+            n_rows = int(self._rows.ntotal)
+            if not n_rows:
+                return np.zeros(0, np.float32)
+            flat: Any = faiss.downcast_index(self._rows.index)
+            matrix = faiss.rev_swig_ptr(flat.get_xb(), n_rows * self.dim).reshape(n_rows, self.dim)
+            found: Scores = matrix @ query
+            ids = faiss.vector_to_array(self._rows.id_map)
+        if n_rows > 1 and not (ids[1:] > ids[:-1]).all():
+            found = found[np.argsort(ids)]
+        return np.clip(found, -1.0, 1.0, out=found)
 
     def save(self, path: Path) -> None:
         """Write all rows to ``path``, which the caller makes durable and renames into place."""

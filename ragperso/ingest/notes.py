@@ -43,7 +43,7 @@ _TITLE_CHARS: Final = 65_536  # a title stands near the top
 def markdown(text: str, *, key: str) -> Document:
     """Return a note; front matter becomes meta and is not indexed."""
     meta, indexed_from = front_matter(text)
-    title = str(meta.pop("title", "") or "") or _first_title(text, indexed_from, rst=False) or name_of(key)
+    title = str(meta.pop("title", "") or "") or first_title(text, indexed_from) or name_of(key)
     ts = next((moment for name in _DATE_KEYS if (moment := parse_time(meta.get(name)))), None)
     return Document(
         key, text, "markdown", key, title, ts or date_in_name(key), meta=meta, indexed_from=indexed_from
@@ -52,7 +52,7 @@ def markdown(text: str, *, key: str) -> Document:
 
 def rst(text: str, *, key: str) -> Document:
     """Return a reStructuredText file, titled by its first section."""
-    title = _first_title(text, 0, rst=True) or name_of(key)
+    title = first_title(text, rst=True) or name_of(key)
     return Document(key, text, "rst", key, title, date_in_name(key))
 
 
@@ -142,8 +142,8 @@ def _listed(value: Json) -> list[str]:
     return [name for item in value if item is not None and (name := str(item).strip().lstrip("#"))]
 
 
-def _first_title(text: str, start: int, *, rst: bool) -> str:
-    """Return the first heading of the highest level near the top."""
+def first_title(text: str, start: int = 0, *, rst: bool = False) -> str:
+    """Return the first heading of the highest level near the top, empty when there is none."""
     headings = [
         b for b in blocks(text[start : start + _TITLE_CHARS], rst=rst) if b.kind == "heading" and b.title
     ]

@@ -25,10 +25,19 @@ from ragperso.config import Ingest
 from ragperso.errors import ConfigError, RagpersoError
 from ragperso.files import content_hash, file_hash
 from ragperso.ingest.chunker import chunk, chunker_fingerprint
+from ragperso.ingest.keys import KEYS_VERSION, keys_of
 from ragperso.ingest.readers import READER_VERSION, read
 from ragperso.ingest.walk import Found, walk
 from ragperso.protocols import Embedder
-from ragperso.store import EMBED_TEXT_VERSION, NewDocument, SourceState, Store, embed_hash, embed_text
+from ragperso.store import (
+    EMBED_TEXT_VERSION,
+    NewDocument,
+    SourceState,
+    Store,
+    embed_hash,
+    embed_text,
+    lead_text,
+)
 from ragperso.types import ChunkSpan, Corpus, Document, IngestReport, Skipped, Vector
 
 _MAX_BATCH_DOCUMENTS: Final = 512  # rows may be tiny: bounds the size of one transaction
@@ -60,7 +69,7 @@ def recipe(config: Ingest) -> str:
     """Return what, besides a file's bytes, its chunks and vectors depend on."""
     return (
         f"reader={READER_VERSION};{chunker_fingerprint(config.chunk_tokens, config.overlap_sentences)}"
-        f";text={EMBED_TEXT_VERSION}"
+        f";text={EMBED_TEXT_VERSION};keys={KEYS_VERSION}"
     )
 
 
@@ -99,6 +108,11 @@ def prepare(
             key = embed_hash(text)
             hashes.append(key)
             texts[key] = text
+        extra = [] if whole else keys_of(document, spans, max_tokens=embedder.max_tokens)
+        for found in extra:
+            texts[found.embed_hash] = found.text or lead_text(
+                document.title, document.text[found.start : found.end]
+            )
         new.append(
             NewDocument(
                 document=document,
@@ -106,6 +120,7 @@ def prepare(
                 embed_hashes=tuple(hashes),
                 content_hash=document_hash(document),
                 recipe=made_by,
+                keys=tuple(extra),
             )
         )
     wanted = list(texts.keys() - known(list(texts)))

@@ -28,7 +28,7 @@ from ragperso.ingest.pdf import read_pdf
 from ragperso.ingest.rows import read_csv, read_jsonl
 from ragperso.types import Document, Skipped
 
-READER_VERSION: Final = 1  # raise it when a file would be read differently
+READER_VERSION: Final = 2  # raise it when a file would be read differently
 _DEFAULTS: Final = Ingest()
 _SNIFF_BYTES: Final = 8_192
 

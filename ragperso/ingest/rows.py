@@ -11,13 +11,14 @@ import csv
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from ragperso.errors import UnreadableDocument
 from ragperso.ingest.decode import decode, open_regular, read_bytes, storable
-from ragperso.ingest.notes import date_in_name, name_of, plain_json
+from ragperso.ingest.notes import date_in_name, first_title, name_of, plain_json
 from ragperso.ingest.times import parse_time
 from ragperso.types import Document, Json, Skipped
 
@@ -25,6 +26,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARS: Final = 16_384
 _SAMPLE_ROWS: Final = 20
 _MAX_ID_CHARS: Final = 1_024
+_FILE_PATH: Final = re.compile(r"[^\n:]+/[^\n/:]*[^\s/:.]\.[A-Za-z]\w{0,4}")
 _OWN_KEYS: Final = frozenset(("id", "text", "ts", "meta"))
 
 
@@ -112,9 +114,10 @@ def _document(row: Mapping[str, Json], place: str, source: str, max_text_chars: 
     if ts is None and row.get("ts") not in (None, ""):
         meta["ts"] = plain_json(row["ts"], budget)  # not a time we can read, but the person's own words
     title = meta.get("title")
-    return Document(
-        name, storable(text), "row", source, title if isinstance(title, str) else "", ts, meta=meta
-    )
+    if not isinstance(title, str) or not title.strip():
+        # A row whose id is a path is a file that someone exported: titled as the file itself would be.
+        title = (first_title(text) or name_of(name)) if _FILE_PATH.fullmatch(name) else ""
+    return Document(name, storable(text), "row", source, title, ts, meta=meta)
 
 
 # ---------------------------------------------------------------- CSV

@@ -47,6 +47,7 @@ MAX_RATIO: Final = 200  # of a member above 1 MiB; text packs 3 to 10 times, a b
 MAX_LINE: Final = 256 << 20  # one document is one line
 _MIB: Final = 1 << 20
 _MAX_ID: Final = 1 << 62
+_SINCE: Final = {"keys": 2}  # the schema that brought a table, of those that came after the first
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the archive says once, in its manifest, when it was made
 
 
@@ -241,7 +242,8 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
 def _read_into(path: Path, archive: zipfile.ZipFile, now: datetime) -> dict[str, int]:
     """Fill a fresh store from an archive and check that all of it can be read back."""
     manifest = _manifest(archive)
-    members = {name: manifest["members"][name] for name in (*(f"{t}.jsonl" for t in TABLES), VECTORS)}
+    tables = [table for table in TABLES if int(manifest["schema"]) >= _SINCE.get(table, 1)]
+    members = {name: manifest["members"][name] for name in (*(f"{t}.jsonl" for t in tables), VECTORS)}
     infos = [archive.getinfo(name) for name in members]
     if sum(info.file_size for info in infos) > MAX_BYTES:
         raise PrivacyError(f"the archive unpacks to more than {MAX_BYTES >> 30} GiB")
@@ -253,7 +255,7 @@ def _read_into(path: Path, archive: zipfile.ZipFile, now: datetime) -> dict[str,
     try:
         counts = {}
         with store.write():
-            for table in TABLES:
+            for table in tables:
                 counts[table] = _read_table(store, archive, table)
         _check(store)
         store.put_audit("import", {"schema": int(manifest["schema"])}, now)

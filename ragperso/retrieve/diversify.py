@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from ragperso.tokens import shingles
-from ragperso.types import ChunkId, Hit, Vectors
+from ragperso.types import Hit, Vectors
+
+_SLACK: Final = 0.15  # by which lengths in characters may differ more than sets of word 3-grams
+_N_PROBES: Final = 6
+_PROBE_CHARS: Final = 20  # about four words: two 3-grams
 
 
 def collapse(hits: Sequence[Hit], *, similarity: float) -> list[Hit]:
@@ -20,16 +25,54 @@ def collapse(hits: Sequence[Hit], *, similarity: float) -> list[Hit]:
     Nearly: Jaccard similarity of word 3-grams at or above ``similarity``.
     Source: Broder 1997, "On the resemblance and containment of documents", section 2.
     """
-    kept: list[tuple[Hit, set[int], list[ChunkId]]] = []
-    for hit in hits:
-        grams = shingles(hit.text)
-        for _, other, duplicates in kept:
-            if _can_reach(similarity, grams, other) and _jaccard(grams, other) >= similarity:
-                duplicates.append(hit.chunk.id)
+    kept: list[_Reading] = []
+    for reading in map(_Reading, hits):
+        for other in kept:
+            if reading.may_repeat(other, similarity) and _jaccard(reading.grams, other.grams) >= similarity:
+                other.duplicates.append(reading.hit.chunk.id)
                 break
         else:
-            kept.append((hit, grams, []))
-    return renumber([dataclasses.replace(hit, duplicates=tuple(same)) for hit, _, same in kept])
+            kept.append(reading)
+    return renumber([dataclasses.replace(one.hit, duplicates=tuple(one.duplicates)) for one in kept])
+
+
+class _Reading:
+    """A hit's text, prepared for comparison as far as it comes to that."""
+
+    def __init__(self, hit: Hit) -> None:
+        self.hit = hit
+        self.duplicates = list(hit.duplicates)
+        self._plain = ""
+        self._grams: set[int] | None = None
+
+    @property
+    def plain(self) -> str:
+        if not self._plain:
+            self._plain = " ".join(self.hit.text.casefold().split())
+        return self._plain
+
+    @property
+    def grams(self) -> set[int]:
+        if self._grams is None:
+            self._grams = shingles(self.hit.text)
+        return self._grams
+
+    def may_repeat(self, other: _Reading, similarity: float) -> bool:
+        """Say whether two texts can be so alike, by what costs little: their lengths and a few probes.
+
+        J(a, b) is at most the smaller over the larger set, and sets of 3-grams grow with the text.  Of texts
+        that share nine in ten 3-grams, a run of four words is in both about as often: with none of six there,
+        they are not such texts.
+        """
+        a, b = self.hit.text, other.hit.text
+        if min(len(a), len(b)) < (similarity - _SLACK) * max(len(a), len(b)):
+            return False
+        plain = self.plain
+        room = len(plain) - _PROBE_CHARS
+        if room < _N_PROBES * _PROBE_CHARS or not (plain.isascii() and other.plain.isascii()):
+            return True
+        starts = (room * i // (_N_PROBES - 1) for i in range(_N_PROBES))
+        return any(plain[start : start + _PROBE_CHARS] in other.plain for start in starts)
 
 
 def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]:
@@ -62,11 +105,6 @@ def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]
 def renumber(hits: Sequence[Hit]) -> list[Hit]:
     """Return ``hits`` with ranks from 1 in the order given."""
     return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
-
-
-def _can_reach(similarity: float, a: set[int], b: set[int]) -> bool:
-    """Say whether the sizes allow it: J(a, b) is at most the smaller over the larger."""
-    return min(len(a), len(b)) >= similarity * max(len(a), len(b))
 
 
 def _jaccard(a: set[int], b: set[int]) -> float:

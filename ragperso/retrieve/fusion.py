@@ -7,10 +7,12 @@ Never: drops a candidate, looks at text, knows people.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from ragperso.config import Retrieve
 from ragperso.protocols import Fusion
+from ragperso.retrieve.adaptive import AdaptiveFusion, load_weights
 from ragperso.types import ChunkId, Query, Ranking
 
 DENSE: Final = "dense"
@@ -72,8 +74,12 @@ class SingleLeg:
         return list(rankings.get(self._name, []))
 
 
-def from_config(config: Retrieve) -> Fusion:
-    """Return the fusion that the settings name."""
+def from_config(config: Retrieve) -> Fusion | AdaptiveFusion:
+    """Return the fusion that the settings name.  Raises: ConfigError for an unusable table of weights."""
+    if config.fusion == "adaptive":
+        return AdaptiveFusion(
+            load_weights(Path(config.weights).expanduser()) if config.weights else load_weights()
+        )
     if config.fusion == "rrf":
         return ReciprocalRankFusion(config.rrf_k)
     if config.fusion == "weighted":

@@ -1,81 +1,73 @@
 """Stage 3, retrieve: from a query to explained hits.
 
-In: a query, retrievers over one corpus or several, a loader of chunks.  Out: hits, best first, ranks from 1.
+In: evidence per part of a query, a loader of chunks.  Out: hits, best first, ranks from 1.
 Never: ranks what a filter excludes, opens another person's index, generates.
-
-Every retriever is a function ``(depth, allowed) -> Ranking``.  Each is asked to ``depth``; then each is
-asked again about the candidates only the others found, so that fusion compares full scores instead of
-guessing a missing one.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ragperso.config import Retrieve
 from ragperso.protocols import Fusion, Reranker
+from ragperso.retrieve.adaptive import AdaptiveFusion
 from ragperso.retrieve.diversify import collapse, mmr, renumber
+from ragperso.retrieve.evidence import Evidence
+from ragperso.retrieve.fusion import DENSE, LEXICAL
 from ragperso.retrieve.relevance import relevance
-from ragperso.types import Chunk, ChunkId, Hit, Ids, Leg, Query, Ranking, Vectors
+from ragperso.types import Chunk, ChunkId, Hit, Leg, Query, Ranking, Scores, Vectors
 
-Retriever: TypeAlias = Callable[[int, "Ids | None"], Ranking]
-
-# Hits looked at beyond k, so that collapsing duplicates and reranking still fill k places.
-_SPARE: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusSearch:
-    """One corpus to search.
-
-    ``ceilings`` gives, for a retriever whose scores depend on its corpus, the score of a perfect match;
-    dividing by it makes scores of several corpora comparable (a cosine already is: 1.0).
-    """
-
-    retrievers: Mapping[str, Retriever]
-    allowed: Ids | None = None
-    ceilings: Mapping[str, float] = field(default_factory=dict)
+# Hits looked at beyond k, so that collapsing duplicates still fills k places.
+_SPARE: Final = 5
+_MOST: Final = 3  # times k, after which fewer than k hits are returned
+# A phrase in quotation marks is meant to the letter: worth more than anything that can be said for another
+# chunk.
+PHRASE_BONUS: Final = 5.0
+_SHOWN: Final = 0.05  # contributions below it explain nothing
 
 
 def search(
     query: Query,
-    corpora: Sequence[CorpusSearch],
+    parts: Sequence[Evidence],
     *,
     k: int,
     config: Retrieve,
-    fusion: Fusion,
+    fusion: Fusion | AdaptiveFusion,
     load: Callable[[Iterable[ChunkId]], Mapping[ChunkId, Chunk]],
     vectors_of: Callable[[Sequence[ChunkId]], Vectors] | None = None,
     reranker: Reranker | None = None,
+    phrases: Sequence[str] = (),
 ) -> list[Hit]:
-    """Return at most ``k`` hits over all ``corpora`` as one, by falling fused score; ties by chunk id."""
-    scaled: dict[str, Ranking] = {}
-    raw: dict[tuple[str, ChunkId], float] = {}
-    for corpus in corpora:
-        if corpus.allowed is not None and not len(corpus.allowed):
-            continue
-        for name, ranking in _candidates(corpus, max(config.depth, k)).items():
-            ceiling = corpus.ceilings.get(name, 1.0) or 1.0
-            scaled.setdefault(name, []).extend((i, score / ceiling) for i, score in ranking)
-            raw.update({(name, i): score for i, score in ranking})
-    rankings = {name: sorted(rows, key=lambda row: (-row[1], row[0])) for name, rows in scaled.items()}
-    best = fusion.fuse(rankings, query)[: k * _SPARE]
-    share = {name: dict(ranking) for name, ranking in rankings.items()}
-    ranks = {name: {i: n for n, (i, _) in enumerate(rows, start=1)} for name, rows in rankings.items()}
-    chunks = load(chunk_id for chunk_id, _ in best)
-    hits = []
-    for chunk_id, score in best:
-        if chunk_id not in chunks:  # removed since the index was read
-            continue
-        seen_by = [name for name in sorted(rankings) if chunk_id in ranks[name]]
-        via = {name: Leg(ranks[name][chunk_id], raw[name, chunk_id]) for name in seen_by}
-        likely = relevance({name: share[name][chunk_id] for name in seen_by})
-        hits.append(Hit(rank=0, score=score, chunk=chunks[chunk_id], via=via, relevance=likely))
-    hits = collapse(hits, similarity=config.collapse_similarity)
+    """Return at most ``k`` hits by falling fused score; ties by chunk id.
+
+    ``parts`` are the evidence for the whole query and, when it asks for several things, for each of them:
+    then the best of each part come first, in turn, and a hit's score is 1 / its best rank.
+    """
+    if not parts or not len(parts[0].ids):
+        return []
+    pool = max(_MOST * k, config.rerank_depth if reranker is not None else 0)
+    scored = [_scored(evidence, query, config, fusion) for evidence in parts]
+    order, scores, best_part = _merged(parts[0], scored, pool)
+    explain = [_Explainer(e, fusion, by) for e, by in zip(parts, scored, strict=True)]
+    hits: list[Hit] = []
+    wanted = max(k, config.rerank_depth) if reranker is not None else k
+    step = len(order) if reranker is not None or phrases else wanted + _SPARE
+    for start in range(0, len(order), step):
+        rows = order[start : start + step]
+        chunks = load([ChunkId(int(i)) for i in parts[0].ids[rows].tolist()])
+        for row in rows.tolist():
+            chunk = chunks.get(ChunkId(int(parts[0].ids[row])))
+            if chunk is not None:  # else it was removed since the index was read
+                hits.append(explain[best_part[row]].hit(row, float(scores[row]), chunk))
+        hits = _with_phrases(hits, phrases)
+        hits = collapse(hits, similarity=config.collapse_similarity)
+        if len(hits) >= wanted:
+            break
     if reranker is not None:
         hits = reranker.rerank(query, hits)
     if config.diversity > 0 and vectors_of is not None and hits:
@@ -83,19 +75,113 @@ def search(
     return renumber(hits[:k])
 
 
-def _candidates(corpus: CorpusSearch, depth: int) -> dict[str, Ranking]:
-    """Return each retriever's ranking of the union of what all of them found to ``depth``."""
-    rankings = {name: retrieve(depth, corpus.allowed) for name, retrieve in corpus.retrievers.items()}
-    union = {chunk_id for ranking in rankings.values() for chunk_id, _ in ranking}
-    for name, retrieve in corpus.retrievers.items():
-        missing = union.difference(chunk_id for chunk_id, _ in rankings[name])
-        if missing:
-            ids = np.array(sorted(missing), np.int64)
-            # All of these rank below the depth that was asked for, so appending keeps the order.
-            rankings[name] = rankings[name] + retrieve(len(ids), ids)
-    return rankings
-
-
 def question_relevance(hits: Sequence[Hit]) -> float:
     """Return how likely the best of ``hits`` answers the question, 0 when there is none."""
     return max((hit.relevance for hit in hits), default=0.0)
+
+
+def rankings_of(evidence: Evidence, depth: int) -> dict[str, Ranking]:
+    """Return each leg's ranking of the union of what either has among its first ``depth``.
+
+    BM25 comes as a share of a perfect match, so that corpora compare; it leaves out what shares no word.
+    """
+    ids = evidence.ids
+    legs = {DENSE: evidence.cosine, LEXICAL: evidence.coverage}
+    found = {DENSE: _best(ids, legs[DENSE], depth), LEXICAL: _best(ids, legs[LEXICAL], depth)}
+    found[LEXICAL] = found[LEXICAL][legs[LEXICAL][found[LEXICAL]] > 0]
+    union = np.union1d(found[DENSE], found[LEXICAL])
+    rankings: dict[str, Ranking] = {}
+    for name, scores in legs.items():
+        rows = union if name == DENSE else union[scores[union] > 0]
+        rows = rows[np.lexsort((ids[rows], -scores[rows]))]
+        rankings[name] = [
+            (ChunkId(i), score) for i, score in zip(ids[rows].tolist(), scores[rows].tolist(), strict=True)
+        ]
+    return rankings
+
+
+def _scored(evidence: Evidence, query: Query, config: Retrieve, fusion: Fusion | AdaptiveFusion) -> Scores:
+    """Return a score per row; -inf for rows that a fusion of rankings did not see."""
+    if isinstance(fusion, AdaptiveFusion):
+        return fusion.scores(evidence)
+    scores = np.full(len(evidence.ids), -np.inf, np.float32)
+    places = {int(i): row for row, i in enumerate(evidence.ids.tolist())}
+    for chunk_id, score in fusion.fuse(rankings_of(evidence, config.depth), query):
+        scores[places[int(chunk_id)]] = score
+    return scores
+
+
+def _merged(
+    whole: Evidence, scored: Sequence[Scores], pool: int
+) -> tuple[NDArray[np.int64], Scores, NDArray[np.int64]]:
+    """Return (rows in order, score per row, which part speaks for each row)."""
+    first = np.zeros(len(whole.ids), np.int64)
+    if len(scored) == 1:
+        return _best(whole.ids, scored[0], pool), scored[0], first
+    rank = np.full(len(whole.ids), np.inf)
+    for number, scores in enumerate(scored):
+        rows = _best(whole.ids, scores, pool)
+        places = np.arange(1, len(rows) + 1, dtype=np.float64)
+        better = places < rank[rows]
+        rank[rows[better]] = places[better]
+        first[rows[better]] = number
+    rows = np.flatnonzero(np.isfinite(rank))
+    order = rows[np.lexsort((whole.ids[rows], first[rows], rank[rows]))][:pool]
+    return order, np.asarray(1 / rank, np.float32), first
+
+
+def _best(ids: NDArray[np.int64], scores: Scores, depth: int) -> NDArray[np.int64]:
+    """Return the rows of the ``depth`` best finite scores, best first, ties by id."""
+    rows = np.flatnonzero(np.isfinite(scores))
+    if len(rows) > depth:
+        values = scores[rows]
+        last = np.partition(values, len(values) - depth)[len(values) - depth]
+        rows = rows[values >= last]  # with all that equal the last one in
+    return rows[np.lexsort((ids[rows], -scores[rows]))][:depth]
+
+
+class _Explainer:
+    """Makes hits that say how each retriever saw them and what counted."""
+
+    def __init__(self, evidence: Evidence, fusion: Fusion | AdaptiveFusion, scores: Scores) -> None:
+        self._evidence = evidence
+        self._margin = fusion.speaker_margin(evidence, scores) if isinstance(fusion, AdaptiveFusion) else 0.0
+        self._cosines = np.sort(-evidence.cosine)
+        self._bm25 = np.sort(-evidence.coverage)
+        self._weights = (
+            {name: fusion.weight(name, evidence) for name in evidence.features}
+            if isinstance(fusion, AdaptiveFusion)
+            else {}
+        )
+
+    def hit(self, row: int, score: float, chunk: Chunk) -> Hit:
+        evidence = self._evidence
+        cosine, coverage = float(evidence.cosine[row]), float(evidence.coverage[row])
+        via = {DENSE: Leg(int(np.searchsorted(self._cosines, -evidence.cosine[row])) + 1, cosine)}
+        if coverage > 0:
+            rank = int(np.searchsorted(self._bm25, -evidence.coverage[row])) + 1
+            via[LEXICAL] = Leg(rank, float(evidence.bm25[row]))
+        parts = {name: weight * float(evidence.features[name][row]) for name, weight in self._weights.items()}
+        why = sorted(((n, v) for n, v in parts.items() if abs(v) >= _SHOWN), key=lambda item: -abs(item[1]))
+        return Hit(
+            rank=0,
+            score=score,
+            chunk=chunk,
+            via=via,
+            relevance=relevance(evidence, row, self._margin),
+            why=dict(why),
+        )
+
+
+def _with_phrases(hits: Sequence[Hit], phrases: Sequence[str]) -> list[Hit]:
+    """Lift the hits that hold a quoted phrase to the letter; the others keep their order below."""
+    if not phrases:
+        return list(hits)
+    wanted = [" ".join(phrase.casefold().split()) for phrase in phrases]
+
+    def n_held(hit: Hit) -> int:
+        text = " ".join(f"{hit.chunk.title} {hit.text}".casefold().split())
+        return sum(phrase in text for phrase in wanted)
+
+    lifted = [dataclasses.replace(hit, score=hit.score + PHRASE_BONUS * n_held(hit)) for hit in hits]
+    return sorted(lifted, key=lambda hit: -hit.score)

@@ -227,3 +227,40 @@ def test_no_score_exceeds_the_ceiling(make: Callable[..., Any]) -> None:
     many.build([ChunkId(1), ChunkId(2)], [["a"] * 1000, ["b"]])
     ((_, best),) = many.search(["a"], 1)
     assert 0.99 * many.ceiling(["a"]) < best < many.ceiling(["a"])
+
+
+def test_columns_add_up_to_the_scores(index: LexicalIndex) -> None:
+    tokens = ["bike", "red", "moon", "bike", "old"]
+    columns = index.columns(tokens)
+    assert [n for n, _, _ in columns] == [2, 1, 1]  # by first occurrence, "moon" is in no chunk
+    total = np.zeros(3)
+    for n_times, rows, values in columns:
+        assert rows.dtype == np.int32
+        assert (values > 0).all()
+        total[rows] += n_times * values
+    by_id = [3, 7, 40]  # rows are in id order, not as they were given
+    assert dict(zip(by_id, total.tolist(), strict=True)) == pytest.approx(
+        dict(index.search(tokens, 9)), rel=1e-5
+    )
+
+
+def test_a_column_is_what_one_token_adds(index: LexicalIndex) -> None:
+    ((n_times, rows, values),) = index.columns(["bike"])
+    assert (n_times, rows.tolist()) == (1, [1, 2])
+    assert values.tolist() == pytest.approx([math.log(1.6) / 1.9, math.log(1.6) * 2 / 3.8], rel=1e-6)
+
+
+def test_ceilings_are_idf_times_occurrences_best_first(index: LexicalIndex) -> None:
+    # "moon" in none of 3: ln(1 + 3.5 / .5) = ln 8; "bike" in two, twice: 2 ln 1.6; "car" in one
+    assert index.ceilings(["bike", "car", "moon", "bike"]) == pytest.approx(
+        [math.log(8), math.log(1 + 2.5 / 1.5), 2 * math.log(1.6)]
+    )
+    assert sum(index.ceilings(["bike", "car"])) == pytest.approx(index.ceiling(["bike", "car"]))
+
+
+def test_an_empty_index_has_no_columns(make: Callable[..., Any]) -> None:
+    index = make()
+    assert index.columns(["x"]) == []
+    assert index.ceilings([]) == []
+    index.build([ChunkId(1)], [[]])
+    assert index.columns(["x"]) == []

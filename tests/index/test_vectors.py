@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 import pytest
 
-from ragperso.errors import CorruptIndex
+from ragperso.errors import CorruptIndex, DimensionMismatch
 from ragperso.index.vectors import VectorIndex
 from ragperso.types import ChunkId
 
@@ -158,3 +158,25 @@ def test_importing_it_needs_no_model_library() -> None:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for heavy in ("torch", "transformers", "sentence_transformers", "bm25s", "rank_bm25"):
         assert f"'{heavy}'" not in out
+
+
+def test_scores_are_those_of_the_search_by_ascending_id(index: VectorIndex) -> None:
+    assert index.scores(np.array([3, 4, 0], np.float32)).tolist() == pytest.approx([0.8, 0.0, 0.6])
+    assert VectorIndex(3).scores(np.array([1, 0, 0], np.float32)).shape == (0,)
+
+
+def test_scores_stay_by_id_after_removals_and_additions_out_of_order() -> None:
+    rng = np.random.default_rng(4)
+    index = VectorIndex(5)
+    index.add(ids(9, 3, 7, 1), rng.standard_normal((4, 5)).astype(np.float32))
+    index.remove(ids(3, 9))
+    index.add(ids(8, 2, 7), rng.standard_normal((3, 5)).astype(np.float32))
+    query = rng.standard_normal(5).astype(np.float32)
+    assert index.ids.tolist() == [1, 2, 7, 8]
+    found = dict(zip(index.ids.tolist(), index.scores(query).tolist(), strict=True))
+    assert found == pytest.approx(dict(index.search(query, 9)), abs=1e-6)
+
+
+def test_scores_refuse_another_width(index: VectorIndex) -> None:
+    with pytest.raises(DimensionMismatch):
+        index.scores(np.zeros(4, np.float32))

@@ -14,6 +14,7 @@ WORDS = {
     "protocols",
     "errors",
     "config",
+    "layout",
     "metrics",
     "segment",
     "tokens",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ragperso.config import Retrieve
+from ragperso.retrieve.adaptive import AdaptiveFusion
 from ragperso.retrieve.fusion import ReciprocalRankFusion, SingleLeg, WeightedFusion, from_config
 from ragperso.types import ChunkId, Query
 
@@ -49,7 +50,8 @@ def test_nothing_in_nothing_out(fusion: WeightedFusion) -> None:
 
 
 def test_the_settings_choose_the_fusion() -> None:
-    assert isinstance(from_config(Retrieve()), WeightedFusion)
+    assert isinstance(from_config(Retrieve()), AdaptiveFusion)
+    assert isinstance(from_config(Retrieve(fusion="weighted")), WeightedFusion)
     assert isinstance(from_config(Retrieve(fusion="rrf")), ReciprocalRankFusion)
     lexical = from_config(Retrieve(fusion="lexical"))
     assert lexical.fuse({"dense": ranking((1, 0.9)), "lexical": ranking((2, 3.0))}, QUERY) == [(2, 3.0)]

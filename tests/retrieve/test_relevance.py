@@ -8,26 +8,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ragperso.retrieve.relevance import BIAS, COSINE, COVERAGE, relevance
+from ragperso.retrieve.relevance import BIAS, COSINE, COVERAGE, MARGIN, MAX_MARGIN, probability
 
 unit = st.floats(0, 1)
 
 
-def test_the_logit_is_linear_in_cosine_and_in_the_root_of_coverage():
-    likely = relevance({"dense": 0.5, "lexical": 0.25})
-    assert math.log(likely / (1 - likely)) == pytest.approx(BIAS + COSINE * 0.5 + COVERAGE * 0.5)
+def logit(p: float) -> float:
+    return math.log(p / (1 - p))
 
 
-def test_a_retriever_that_did_not_see_the_hit_counts_zero():
-    assert relevance({"dense": 0.4}) == relevance({"dense": 0.4, "lexical": 0.0})
-    assert relevance({}) == relevance({"dense": 0.0, "lexical": 0.0}) < 0.01
+def test_the_logit_is_linear_in_cosine_root_of_coverage_and_margin():
+    assert logit(probability(0.5, 0.25)) == pytest.approx(BIAS + COSINE * 0.5 + COVERAGE * 0.5)
+    more = logit(probability(0.5, 0.25, -1.5)) - logit(probability(0.5, 0.25))
+    assert more == pytest.approx(-1.5 * MARGIN)
+
+
+def test_a_margin_beyond_the_largest_says_no_more():
+    assert probability(0.3, 0.1, -50.0) == probability(0.3, 0.1, -MAX_MARGIN)
+    assert probability(0.3, 0.1, 50.0) == probability(0.3, 0.1, MAX_MARGIN)
 
 
 @given(unit, unit, unit, unit)
 def test_more_of_either_is_never_less_relevant(cosine, more_cosine, share, more_share):
-    low = {"dense": min(cosine, more_cosine), "lexical": min(share, more_share)}
-    high = {"dense": max(cosine, more_cosine), "lexical": max(share, more_share)}
-    assert 0 < relevance(low) <= relevance(high) < 1
+    low = probability(min(cosine, more_cosine), min(share, more_share))
+    high = probability(max(cosine, more_cosine), max(share, more_share))
+    assert 0 < low <= high < 1
 
 
 @pytest.mark.parametrize(
@@ -40,4 +45,4 @@ def test_more_of_either_is_never_less_relevant(cosine, more_cosine, share, more_
     ],
 )
 def test_at_one_half_language_alone_is_not_an_answer(cosine, share, answers):
-    assert (relevance({"dense": cosine, "lexical": share}) >= 0.5) is answers
+    assert (probability(cosine, share) >= 0.5) is answers
