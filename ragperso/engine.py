@@ -583,7 +583,7 @@ class Session:
                     n_terms = max(n_terms, len(set(query_tokens(text, index.languages[:1]))))
                     keys = index.keys.scores(vector)
                     if liked is not None:
-                        is_liked = index.layout.key_is_preference > 0
+                        is_liked = index.layout.key_is_personal > 0
                         keys[is_liked] = np.maximum(keys[is_liked], index.keys.scores(liked)[is_liked])
                     evidence.append(
                         CorpusEvidence(
@@ -595,6 +595,7 @@ class Session:
                             index.lexical.ceilings(tokens),
                             ids,
                             index.style.scores(text) if understood.is_text else None,
+                            index.keys.scores(liked) if liked is not None else None,
                         )
                     )
                 asked = Asked(text, n_words(text), n_terms, days_meant(query, text, years, config))

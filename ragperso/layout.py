@@ -35,7 +35,7 @@ class Layout:
     speakers: tuple[str, ...]  # folded names
     key_row: Rows  # (n keys,): the row a statement points at; -1 for a lead
     key_document: Rows  # (n keys,): the document of a lead; -1 for a statement
-    key_is_preference: NDArray[np.float32]  # (n keys,)
+    key_is_personal: NDArray[np.float32]  # (n keys,): 1 for a preference or a fact
     span_row: Rows  # (n spans,): rows whose text speaks of days
     span_first: Rows  # (n spans,): the first such day, and the last
     span_last: Rows
@@ -64,7 +64,7 @@ class Layout:
         layout = cls(**arrays, speakers=tuple(speakers))
         n = len(layout.ids)
         by_chunk = ("document", "group", "before", "after", "is_turn", "asks", "tokens", "speaker", "day")
-        by_key, by_span = ("key_document", "key_is_preference"), ("span_first", "span_last")
+        by_key, by_span = ("key_document", "key_is_personal"), ("span_first", "span_last")
         lengths = [(name, n) for name in by_chunk] + [(name, len(layout.key_row)) for name in by_key]
         lengths += [(name, len(layout.span_row)) for name in by_span]
         bounds = [("before", 0, n), ("after", 0, n), ("group", 0, n - 1), ("document", 0, n - 1)]
@@ -84,7 +84,7 @@ _FLOAT: Final = np.dtype(np.float32)
 _KINDS: Final[Mapping[str, np.dtype[Any]]] = {
     "ids": np.dtype(np.int64),
     **dict.fromkeys(("document", "group", "before", "after", "tokens", "speaker", "day"), _INT),
-    **dict.fromkeys(("is_turn", "asks", "key_is_preference"), _FLOAT),
+    **dict.fromkeys(("is_turn", "asks", "key_is_personal"), _FLOAT),
     **dict.fromkeys(("key_row", "key_document", "span_row", "span_first", "span_last"), _INT),
 }
 

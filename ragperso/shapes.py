@@ -64,6 +64,7 @@ def hit(found: Hit) -> Shape:
         "ts": time(chunk.ts),
         "meta": dict(chunk.meta),
         "via": {name: {"rank": leg.rank, "score": round(leg.score, 6)} for name, leg in found.via.items()},
+        "why": {name: round(value, 3) for name, value in found.why.items()},
         "duplicates": list(found.duplicates),
     }
 

@@ -155,6 +155,6 @@ def test_layout_rows_say_where_each_chunk_stands(store: Store) -> None:
     assert first[1:7] == (document, 0, 3, 0, 11, "it late?")
     assert second[1:7] == (document, 1, 1, 12, 15, "No.")
     assert datetime.fromisoformat(first[7]) == NOW
-    assert first[8:] == (4, "Ana", "row")
+    assert first[8:] == ("s4\nd", "Ana", "row")  # the conversation of that name in that file
     assert store.layout_rows("documents") == []
     assert list(store.document_texts([document, 99])) == [(document, text)]

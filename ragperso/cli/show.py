@@ -92,9 +92,19 @@ def _without_heading(hit: Hit) -> str:
     return rest if is_shown and rest.strip() else hit.text
 
 
+_SHOWN_REASONS = 6  # a line of 80 columns holds no more
+
+
 def _explained(hit: Hit) -> list[str]:
     legs = [f"{name} #{leg.rank} ({leg.score:.3f})" for name, leg in hit.via.items()]
     lines = [f"{', '.join(legs)}; fused {hit.score:.3f}, relevance {hit.relevance:.2f}, chunk {hit.chunk.id}"]
+    if hit.why:
+        reasons: dict[str, float] = {}
+        for name, value in hit.why.items():  # turn.lexical only corrects lexical
+            short = name.rpartition(".")[2]
+            reasons[short] = reasons.get(short, 0.0) + value
+        most = sorted(reasons.items(), key=lambda item: -abs(item[1]))[:_SHOWN_REASONS]
+        lines.append(f"why: {', '.join(f'{name} {value:+.1f}' for name, value in most)}")
     if hit.duplicates:
         lines.append(f"the same text also in chunk {', '.join(map(str, hit.duplicates))}")
     return lines

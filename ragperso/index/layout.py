@@ -16,7 +16,7 @@ from ragperso.layout import NO_DAY, Layout, fold_name
 
 FORMAT: Final = 1
 LEAD: Final = "lead"
-PREFERENCE: Final = "preference"
+PERSONAL: Final = frozenset(("preference", "fact"))  # what decides a suggestion: tastes, allergies
 _QUESTION_MARKS: Final = ("?", "？", "؟", ";")  # the last is the Greek one
 _CLOSERS: Final = " \t\r\n\"'”’»)]*_"
 
@@ -70,7 +70,7 @@ def build(
             key_document[i] = documents.get(number, -1)
         else:
             key_row[i] = _row_at(rows_of.get(number, ()), start)
-            liked[i] = kind == PREFERENCE
+            liked[i] = kind in PERSONAL
     flat = [
         (i, first, last) for i, chunk_id in enumerate(ids.tolist()) for first, last in spans.get(chunk_id, ())
     ]

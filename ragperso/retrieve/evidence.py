@@ -64,6 +64,7 @@ class CorpusEvidence:
     ceilings: Sequence[float]
     allowed: Ids | None = None
     style: tuple[Scores, Scores] | None = None
+    liked: Scores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Evidence:
     near_coverage: Scores  # the same with the words of the neighbours
     features: Mapping[str, Values]  # of AdaptiveFusion, in a fixed order
     signals: Mapping[str, float]
+    liked: Scores | None = None  # of the best preference a row states, -inf where it states none
 
 
 def gather(parts: Sequence[CorpusEvidence], asked: Asked, use: Parts) -> Evidence:
@@ -136,6 +138,7 @@ def gather(parts: Sequence[CorpusEvidence], asked: Asked, use: Parts) -> Evidenc
             "question_words": asked.question_words,
             "best_coverage": best["share"],
         },
+        liked=_joined([one.liked() for one in built]) if any(p.liked is not None for p in parts) else None,
     )
 
 
@@ -262,6 +265,14 @@ class _Corpus:
         leads[layout.key_document[is_lead]] = keys[is_lead]
         lead = leads[layout.document]
         return best - z, np.where(np.isnan(lead), z, lead)
+
+    def liked(self) -> Scores:
+        """Return the cosine of the best preference each row states, -inf where it states none."""
+        best = np.full(len(self.layout), -np.inf, np.float32)
+        if self.part.liked is not None:
+            states = (self.layout.key_is_personal > 0) & (self.layout.key_row >= 0)
+            np.maximum.at(best, self.layout.key_row[states], self.part.liked[states])
+        return best[self.mask]
 
     def _dense_context(self) -> tuple[Values, Values]:
         """Return the weighted mean of the neighbours' z-scores and the best of the group."""

@@ -52,6 +52,9 @@ def search(
         return []
     pool = max(_MOST * k, config.rerank_depth if reranker is not None else 0)
     scored = [_scored(evidence, query, config, fusion) for evidence in parts]
+    liked = parts[0].liked
+    if liked is not None and np.isfinite(liked).any():
+        parts, scored = [*parts, parts[0]], [*scored, liked]
     order, scores, best_part = _merged(parts[0], scored, pool)
     explain = [_Explainer(e, fusion, by) for e, by in zip(parts, scored, strict=True)]
     hits: list[Hit] = []

@@ -256,3 +256,27 @@ def test_a_quoted_phrase_is_found_to_the_letter(make_engine: Callable[..., Engin
     lifted, plain = scores
     assert next(iter(lifted)) == "c.md"
     assert lifted == pytest.approx(plain | {"c.md": plain["c.md"] + PHRASE_BONUS})
+
+
+def test_a_suggestion_is_searched_for_by_what_the_person_likes(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    rows = [
+        ("a", "Ana: We talked about a dinner suggestion for the office.", "Ana"),
+        ("b", "Ben: The suggestion was a dinner for ten.", "Ben"),
+        ("c", "Ben: A dinner for me is no suggestion at all.", "Ben"),
+        ("d", "Ana: I love melted cheese.", "Ana"),
+    ]
+    file = tmp_path / "chat.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"id": i, "text": text, "meta": {"session": "s", "speaker": who}}) + "\n"
+            for i, text, who in rows
+        )
+    )
+    session = make_engine().session("ana")
+    session.add([file])
+    # Second place goes to the best of what Ana said she likes, whatever words it shares with the question.
+    assert [hit.document for hit in session.search("Suggest a dinner for me", k=2)][1] == "d"
+    plain = make_engine(retrieve__expand=False).session("ana", create=False)
+    assert "d" not in [hit.document for hit in plain.search("Suggest a dinner for me", k=2)]

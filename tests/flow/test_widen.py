@@ -16,9 +16,7 @@ def test_what_announces_or_does_not_end_is_cut() -> None:
     assert not is_cut("`make demo`")
 
 
-def test_a_passage_takes_along_what_it_announces(
-    make_engine: Callable[..., Engine], tmp_path: Path
-) -> None:
+def test_a_passage_takes_along_what_it_announces(make_engine: Callable[..., Engine], tmp_path: Path) -> None:
     lead = " ".join(f"Filler number {n} says nothing at all." for n in range(6))
     steps = "\n".join(f"- turn lever {n} to the left" for n in range(8))
     note = tmp_path / "boiler.md"
