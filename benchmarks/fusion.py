@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 # or one whose questions come from a template.
 WEIGHT: Final[Mapping[str, float]] = {
     "notes": 1.0,
-    "notes_titles": 0.5,
+    "notes_titles": 0.75,
     "scifact": 3.0,
     "locomo": 1.5,
     "tau2_retail": 0.3,

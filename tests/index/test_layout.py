@@ -92,7 +92,7 @@ def test_a_lead_points_at_its_document_and_a_statement_at_the_last_chunk_that_be
     layout = chat()
     assert layout.key_document.tolist() == [3, -1, -1]
     assert layout.key_row.tolist() == [-1, 4, 2]
-    assert layout.key_is_personal.tolist() == [0, 1, 0]
+    assert layout.key_is_personal.tolist() == [0, 1, 1]  # a lead, a preference, a fact
 
 
 def test_a_key_of_a_document_without_chunks_points_nowhere() -> None:
