@@ -560,8 +560,9 @@ class Session:
         config = self.config.retrieve
         hidden = "" if corpora else OWN_ANSWERS
         names: Sequence[Corpus] = corpora or ("documents", "history")
-        # A corpus that never held anything costs nothing.
+        # A corpus that holds nothing costs nothing.
         indexes = [self._index(name) for name in names if self.store.generation(name)]
+        indexes = [index for index in indexes if len(index.layout)]
         allowed: list[Ids | None] = [
             self.store.chunk_ids(index.corpus, query.filters, without_kind=hidden)
             if not query.filters.is_open or (hidden and index.corpus == "history")

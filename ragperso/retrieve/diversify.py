@@ -15,7 +15,7 @@ from ragperso.tokens import shingles
 from ragperso.types import Hit, Vectors
 
 _SLACK: Final = 0.15  # by which lengths in characters may differ more than sets of word 3-grams
-_N_PROBES: Final = 6
+_N_PROBES: Final = 4
 _PROBE_CHARS: Final = 20  # about four words: two 3-grams
 
 
@@ -42,14 +42,12 @@ class _Reading:
     def __init__(self, hit: Hit) -> None:
         self.hit = hit
         self.duplicates = list(hit.duplicates)
-        self._plain = ""
         self._grams: set[int] | None = None
-
-    @property
-    def plain(self) -> str:
-        if not self._plain:
-            self._plain = " ".join(self.hit.text.casefold().split())
-        return self._plain
+        self.plain = " ".join(hit.text.casefold().split())
+        room = len(self.plain) - _PROBE_CHARS
+        is_long = room >= _N_PROBES * _PROBE_CHARS and self.plain.isascii()
+        starts = [room * i // (_N_PROBES - 1) for i in range(_N_PROBES)] if is_long else []
+        self.probes = [self.plain[start : start + _PROBE_CHARS] for start in starts]
 
     @property
     def grams(self) -> set[int]:
@@ -61,18 +59,16 @@ class _Reading:
         """Say whether two texts can be so alike, by what costs little: their lengths and a few probes.
 
         J(a, b) is at most the smaller over the larger set, and sets of 3-grams grow with the text.  Of texts
-        that share nine in ten 3-grams, a run of four words is in both about as often: with none of six there,
-        they are not such texts.
+        that share nine in ten 3-grams, a run of four words is in both about as often: with none of four
+        there, they are not such texts.
         """
         a, b = self.hit.text, other.hit.text
         if min(len(a), len(b)) < (similarity - _SLACK) * max(len(a), len(b)):
             return False
-        plain = self.plain
-        room = len(plain) - _PROBE_CHARS
-        if room < _N_PROBES * _PROBE_CHARS or not (plain.isascii() and other.plain.isascii()):
+        if not self.probes or not other.plain.isascii():
             return True
-        starts = (room * i // (_N_PROBES - 1) for i in range(_N_PROBES))
-        return any(plain[start : start + _PROBE_CHARS] in other.plain for start in starts)
+        theirs = other.plain
+        return any(probe in theirs for probe in self.probes)
 
 
 def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]:

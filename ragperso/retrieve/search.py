@@ -143,14 +143,17 @@ def _best(ids: NDArray[np.int64], scores: Scores, depth: int) -> NDArray[np.int6
     return rows[np.lexsort((ids[rows], -scores[rows]))][:depth]
 
 
+def _rank(scores: Scores, row: int) -> int:
+    """Return 1 + how many rows score more; cheaper than sorting all for the few rows that are shown."""
+    return int(np.count_nonzero(scores > scores[row])) + 1
+
+
 class _Explainer:
     """Makes hits that say how each retriever saw them and what counted."""
 
     def __init__(self, evidence: Evidence, fusion: Fusion | AdaptiveFusion, scores: Scores) -> None:
         self._evidence = evidence
         self._margin = fusion.speaker_margin(evidence, scores) if isinstance(fusion, AdaptiveFusion) else 0.0
-        self._cosines = np.sort(-evidence.cosine)
-        self._bm25 = np.sort(-evidence.coverage)
         self._weights = (
             {name: fusion.weight(name, evidence) for name in evidence.features}
             if isinstance(fusion, AdaptiveFusion)
@@ -160,10 +163,9 @@ class _Explainer:
     def hit(self, row: int, score: float, chunk: Chunk) -> Hit:
         evidence = self._evidence
         cosine, coverage = float(evidence.cosine[row]), float(evidence.coverage[row])
-        via = {DENSE: Leg(int(np.searchsorted(self._cosines, -evidence.cosine[row])) + 1, cosine)}
+        via = {DENSE: Leg(_rank(evidence.cosine, row), cosine)}
         if coverage > 0:
-            rank = int(np.searchsorted(self._bm25, -evidence.coverage[row])) + 1
-            via[LEXICAL] = Leg(rank, float(evidence.bm25[row]))
+            via[LEXICAL] = Leg(_rank(evidence.coverage, row), float(evidence.bm25[row]))
         parts = {name: weight * float(evidence.features[name][row]) for name, weight in self._weights.items()}
         why = sorted(((n, v) for n, v in parts.items() if abs(v) >= _SHOWN), key=lambda item: -abs(item[1]))
         return Hit(
