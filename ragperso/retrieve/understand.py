@@ -48,7 +48,8 @@ def understand(query: Query, config: Retrieve) -> Understood:
     )
     return Understood(
         parts=(text,) if len(parts) == 1 else (text, *parts),
-        preferences=(expand_preferences(text) or "") if config.expand else "",
+        # A long text that also asks for ideas is searched by what it says.
+        preferences=(expand_preferences(text) or "") if config.expand and not is_text else "",
         phrases=phrases,
         is_text=is_text,
     )

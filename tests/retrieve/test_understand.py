@@ -77,3 +77,14 @@ def test_without_one_of_them_no_day_is_meant(
 def test_words_are_counted() -> None:
     assert n_words("Who's there, Ana?") == 4  # Who, s, there, Ana
     assert n_words("?!") == 0
+
+
+def test_a_long_text_that_asks_for_ideas_is_searched_by_what_it_says() -> None:
+    short = "Suggest a dinner for me"
+    long = (
+        " ".join(["We walked along the river and talked about my old house."] * 5)
+        + " Any ideas for my dinner"
+    )
+    assert understand(Query(short), Retrieve()).preferences
+    read = understand(Query(long), Retrieve())
+    assert (read.is_text, read.preferences) == (True, "")
