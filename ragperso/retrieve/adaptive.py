@@ -41,7 +41,7 @@ FEATURES: Final = (
     "turn.length",
 )  # fmt: skip
 SPEAKER: Final = "turn.speaker"
-SIGNALS: Final = ("question_words",)
+SIGNALS: Final = ("question_words", "best_coverage")
 
 
 @dataclass(frozen=True, slots=True)

