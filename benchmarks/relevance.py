@@ -268,7 +268,7 @@ def plot(samples: dict[str, list[Sample]], path: Path) -> None:
         right.hist(values, edges, histtype="step", linewidth=1.8, density=True, label=kind)
     right.axvline(Config().retrieve.min_relevance, color="gray", linestyle=":")
     right.set(xlabel="relevance of the question", ylabel="density", title="Kinds of questions")
-    right.legend(fontsize=7)
+    right.legend(fontsize=7, loc="upper center")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     error = sum(
