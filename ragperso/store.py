@@ -127,6 +127,9 @@ class ChunkText:
     headings: tuple[str, ...] = field(repr=False)
     text: str = field(repr=False)
     ts: datetime | None = None
+    labels: tuple[str, ...] = field(
+        default=(), repr=False
+    )  # tags and aliases, which front matter keeps apart
 
     @property
     def embed_text(self) -> str:
@@ -145,6 +148,21 @@ def embed_text(title: str, headings: Sequence[str], text: str) -> str:
     if len(path) > 1 and path[0] == path[1]:
         path = path[1:]
     return f"{' > '.join(path)}\n{text}" if path else text
+
+
+_LABEL_KEYS: Final = ("tags", "aliases", "keywords", "categories")
+_MAX_LABELS: Final = 40  # of a document; more are a list, not labels
+
+
+def labels_of(meta: Mapping[str, Json], keys: Sequence[str] = _LABEL_KEYS) -> tuple[str, ...]:
+    """Return the tags and aliases that ``meta`` gives a document, each once."""
+    found: list[str] = []
+    for key in keys:
+        value = meta.get(key)
+        found += [
+            str(v) for v in (value if isinstance(value, list) else [value]) if isinstance(v, (str, int))
+        ]
+    return tuple(dict.fromkeys(label.strip() for label in found if label.strip()))[:_MAX_LABELS]
 
 
 def lead_text(title: str, text: str) -> str:
@@ -581,14 +599,16 @@ class Store:
         """Yield what the indexes read of each chunk of ``corpus``, ids ascending."""
         last = int(after or 0)
         sql = (
-            'SELECT c.id, d.key, d.title, c.headings, substr(d.text, c.start + 1, c."end" - c.start), d.ts'
+            "SELECT c.id, d.key, d.title, c.headings,"
+            ' substr(d.text, c.start + 1, c."end" - c.start), d.ts, d.meta'
             " FROM chunks c JOIN documents d ON d.id = c.document_id"
             " WHERE c.corpus = ? AND c.id > ? ORDER BY c.id LIMIT 2000"
         )
         while rows := self._all(sql, (corpus, last)):
             for row in rows:
                 headings = tuple(json.loads(row[3]))
-                yield ChunkText(ChunkId(row[0]), row[1], row[2], headings, row[4], _time(row[5]))
+                labels = labels_of(json.loads(row[6]))
+                yield ChunkText(ChunkId(row[0]), row[1], row[2], headings, row[4], _time(row[5]), labels)
             last = rows[-1][0]
 
     def document_texts(self, ids: Sequence[int]) -> Iterator[tuple[int, str]]:

@@ -45,7 +45,7 @@ from ragperso.workspace import Workspace
 if TYPE_CHECKING:
     from ragperso.index.vectors import VectorIndex  # imports faiss, which opening a store does not need
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _REINDEX_BATCH: Final = 256
 _ADD_BATCH: Final = 1000  # FAISS grows by reallocation: batches of 1,000 cost 1 ms, single rows 130 ms
 _MAX_DAYS: Final = 8  # spans of one chunk: a calendar is not about any of its days
@@ -377,9 +377,9 @@ def _new_lexical(config: Index) -> LexicalIndex:
 
 
 def lexical_text(chunk: ChunkText) -> str:
-    """Return what the lexical index reads of a chunk: its file's name, title, headings and text."""
+    """Return what the lexical index reads of a chunk: file name, title, tags, aliases, headings, text."""
     name = " ".join(_WORD.findall(chunk.key.rsplit("/", 1)[-1].rsplit(".", 1)[0])) if "/" in chunk.key else ""
-    return "\n".join(part for part in (name, chunk.title, *chunk.headings, chunk.text) if part)
+    return "\n".join(part for part in (name, chunk.title, *chunk.labels, *chunk.headings, chunk.text) if part)
 
 
 def reindex(

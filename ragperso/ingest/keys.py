@@ -3,10 +3,11 @@
 In: a document and its chunks.  Out: ``NewKey`` records, not embedded yet.
 Never: replaces the words themselves: a key only points at them.  Asks no language model.
 
-Two kinds of key.  The *lead* is the beginning of a document of several chunks, as far as the embedder reads:
-what the whole is about (hit@5 of the notes questions by chunks alone .915, by leads alone .966).  A
-*statement* is one sentence in which a person says what they like, have, plan or did, in the third person and
-short, which is how questions put it ("I just love pad thai!" - "Ana loves pad thai").
+Three kinds of key.  An *alias* is another name that front matter gives a note.  The *lead* is the beginning
+of a document of several chunks, as far as the embedder reads: what the whole is about (hit@5 of the notes
+questions by chunks alone .915, by leads alone .966).  A *statement* is one sentence in which a person says
+what they like, have, plan or did, in the third person and short, which is how questions put it ("I just love
+pad thai!" - "Ana loves pad thai").
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from ragperso.statements import statements
-from ragperso.store import NewKey, embed_hash, lead_text
+from ragperso.store import NewKey, embed_hash, labels_of, lead_text
 from ragperso.types import ChunkSpan, Document
 
 KEYS_VERSION: Final = 1  # raise it when the same document would get other keys
 LEAD: Final = "lead"
+ALIAS: Final = "alias"
 
 _LEAD_CHARS_PER_TOKEN: Final = 6  # enough for the embedder's window, which cuts at tokens
+_MAX_ALIASES: Final = 8
 _MAX_STATEMENTS: Final = 4  # of a turn or a chunk
 # What someone merely did is told in every essay and manual: worth a key in a conversation only.
 _LASTING: Final = frozenset(("preference", "fact", "plan", "relation"))
@@ -37,6 +40,9 @@ def keys_of(document: Document, spans: Sequence[ChunkSpan], *, max_tokens: int) 
         found.append(
             NewKey(LEAD, start, end, "", embed_hash(lead_text(document.title, document.text[start:end])))
         )
+    if spans:
+        for alias in labels_of(document.meta, ("aliases",))[:_MAX_ALIASES]:
+            found.append(NewKey(ALIAS, spans[0].start, spans[0].end, alias, embed_hash(alias)))
     if document.meta.get("kind") in _SILENT_KINDS or document.format in ("code", "rst"):
         return found
     speaker = document.meta.get("speaker")

@@ -280,3 +280,13 @@ def test_a_suggestion_is_searched_for_by_what_the_person_likes(
     assert [hit.document for hit in session.search("Suggest a dinner for me", k=2)][1] == "d"
     plain = make_engine(retrieve__expand=False).session("ana", create=False)
     assert "d" not in [hit.document for hit in plain.search("Suggest a dinner for me", k=2)]
+
+
+def test_a_note_is_found_by_its_tags_and_aliases(ana: Session, tmp_path: Path) -> None:
+    note = tmp_path / "moka.md"
+    note.write_text("---\ntags: [zephyrbrew]\naliases: [quillpot]\n---\n# Moka\n\nBoil it slowly.\n")
+    ana.add([note])
+    for word in ("zephyrbrew", "quillpot"):
+        hit = ana.search(word, k=1)[0]
+        assert hit.document.endswith("moka.md")
+        assert hit.via["lexical"].rank == 1

@@ -104,3 +104,14 @@ def test_a_speaker_that_is_no_name_is_nobody() -> None:
 def test_a_key_s_text_is_not_in_its_repr() -> None:
     (first, _) = keys(turn(speaker="Ana"))
     assert "pad thai" not in repr(first)
+
+
+def test_an_alias_is_a_key_of_the_first_chunk() -> None:
+    document = Document(
+        "n.md", "# Moka pot\n\nBoil it slowly.", meta={"aliases": ["bialetti", "stovetop espresso"]}
+    )
+    found = keys_of(document, [ChunkSpan(0, 27)], max_tokens=50)
+    assert [(key.kind, key.text, key.start) for key in found] == [
+        ("alias", "bialetti", 0),
+        ("alias", "stovetop espresso", 0),
+    ]
