@@ -576,16 +576,17 @@ class Session:
             for index in sorted(indexes, key=lambda one: one.corpus):
                 held.enter_context(index.steady())
             years = years_of([index.layout for index in indexes])
+            likings = [index.keys.scores(liked) if liked is not None else None for index in indexes]
             for text, vector in zip(understood.parts, vectors, strict=True):
                 evidence = []
                 n_terms = 0
-                for index, ids in zip(indexes, allowed, strict=True):
+                for index, ids, liking in zip(indexes, allowed, likings, strict=True):
                     tokens = query_tokens(text, index.languages)
                     n_terms = max(n_terms, len(set(query_tokens(text, index.languages[:1]))))
                     keys = index.keys.scores(vector)
-                    if liked is not None:
+                    if liking is not None:
                         is_liked = index.layout.key_is_personal > 0
-                        keys[is_liked] = np.maximum(keys[is_liked], index.keys.scores(liked)[is_liked])
+                        keys[is_liked] = np.maximum(keys[is_liked], liking[is_liked])
                     evidence.append(
                         CorpusEvidence(
                             index.corpus,
@@ -596,7 +597,7 @@ class Session:
                             index.lexical.ceilings(tokens),
                             ids,
                             index.style.scores(text) if understood.is_text else None,
-                            index.keys.scores(liked) if liked is not None else None,
+                            liking,
                         )
                     )
                 asked = Asked(text, n_words(text), n_terms, days_meant(query, text, years, config))
@@ -648,8 +649,8 @@ class Session:
     def _whole(self, hits: Sequence[Hit], n: int) -> list[Hit]:
         """Return ``hits`` with the first ``n`` continued where their chunk breaks off inside a section.
 
-        The chunk that goes on (same document, same headings, nothing but white space between) is taken along
-        if it is no hit itself and both together are not much longer than a chunk may be.
+        The next chunk of the document is taken along if it stands under the same headings, is no hit itself,
+        and both together are not much longer than a chunk may be.
         """
         if not self.config.retrieve.parents:
             return list(hits)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ragperso.types import Ids, Rows
 
+LEAD: Final = "lead"  # the kind of key that speaks of a whole document; all others point at a chunk
 NO_DAY: Final = 0  # of a chunk without a date: ordinals begin with 1
 
 

@@ -34,6 +34,7 @@ MANIFEST: Final = "ragperso-model.json"
 VERIFIED: Final = "verified.json"
 STARTER: Final = "starter"
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _STARTER_HINT: Final = "pip install 'ragperso[starter]'"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 _SHOWN: Final = 12  # digits of a hash in a message
@@ -168,6 +169,24 @@ def sha256_of(path: Path, models_dir: Path) -> str:
         fresh[str(path)] = {"identity": identity, "sha256": digest}
         write_atomically(cache, json.dumps(fresh, indent=1))
     return digest
+
+
+def json_in(folder: Path, name: str, unusable: Callable[[Path, str], ModelUnavailable]) -> Any:
+    """Return the content of a JSON file of a model folder, None when there is none.
+
+    ``unusable`` makes the error for a damaged one from the folder and the reason.
+    """
+    try:
+        return json.loads((folder / name).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as exc:
+        raise unusable(folder, f"{name} is damaged") from exc
+
+
+def tokenizable(text: str) -> str:
+    """Replace lone surrogates (from file names, broken JSON), which the Rust tokenizer refuses."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def combined_hash(hashes: Mapping[str, str]) -> str:

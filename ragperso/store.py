@@ -127,9 +127,7 @@ class ChunkText:
     headings: tuple[str, ...] = field(repr=False)
     text: str = field(repr=False)
     ts: datetime | None = None
-    labels: tuple[str, ...] = field(
-        default=(), repr=False
-    )  # tags and aliases, which front matter keeps apart
+    labels: tuple[str, ...] = field(default=(), repr=False)  # tags and aliases of the front matter
 
     @property
     def embed_text(self) -> str:

@@ -42,7 +42,6 @@ _UNBOUNDED: Final = 1_000_000  # tokenizers without a limit state 10^30
 _FALLBACK_TOKENS: Final = 512  # BERT's, where no file states a limit
 # Keys of config.json that say where a file came from, not what it computes.
 _NOT_IDENTITY: Final = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def load_embedder(config: Index, models_dir: Path) -> Embedder:
@@ -167,7 +166,7 @@ class SentenceTransformerEmbedder:
         return row
 
     def _n_tokens(self, texts: Sequence[str]) -> list[int]:
-        clean = [_clean(text) for text in texts]
+        clean = [models.tokenizable(text) for text in texts]
         return [len(found) for found in self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)]
 
     def _loaded(self) -> Any:
@@ -179,7 +178,7 @@ class SentenceTransformerEmbedder:
     def _encode(self, model: Any, texts: Sequence[str], prefix: str) -> Vectors:
         with self._lock:
             found = model.encode(
-                [_clean(text) for text in texts],
+                [models.tokenizable(text) for text in texts],
                 prompt=prefix or None,
                 batch_size=len(texts),
                 show_progress_bar=False,
@@ -201,7 +200,7 @@ class _Layout:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = _json(path, "config.json")
+        self.config = models.json_in(path, "config.json", _unusable)
         if not isinstance(self.config, dict) or not isinstance(self.config.get("model_type"), str):
             raise _unusable(path, "config.json does not say what model it is")
         self.modules = self._read_modules()
@@ -211,22 +210,26 @@ class _Layout:
             if any((path / folder).glob("*.bin")) and not any((path / folder).glob("*.safetensors")):
                 raise _unusable(path, f"{folder} has pickled weights only, which are never loaded")
         # Of each module folder, its settings; the transformer's own are config.json.
-        self.settings = {folder: _json(path, f"{folder}/config.json") or {} for folder in folders}
+        self.settings = {
+            folder: models.json_in(path, f"{folder}/config.json", _unusable) or {} for folder in folders
+        }
         self.dim = self._read_dim()
         self.max_length = self._read_max_length()
-        stated = _json(path, "config_sentence_transformers.json") or {}
+        stated = models.json_in(path, "config_sentence_transformers.json", _unusable) or {}
         prompts = stated.get("prompts") if isinstance(stated, dict) else None
         self.prompts = {str(k): v for k, v in (prompts or {}).items() if isinstance(v, str)}
 
     def identity(self) -> Json:
         """Return everything here that shapes a vector, as JSON."""
         own = {key: value for key, value in self.config.items() if key not in _NOT_IDENTITY}
-        lower = (_json(self.path, "sentence_bert_config.json") or {}).get("do_lower_case", False)
+        lower = (models.json_in(self.path, "sentence_bert_config.json", _unusable) or {}).get(
+            "do_lower_case", False
+        )
         return {"config": own, "modules": self.modules, "settings": self.settings, "lower": lower}
 
     def _read_modules(self) -> list[tuple[str, str]]:
         """Return (class name, folder) of each step; a bare transformer is pooled by the mean."""
-        found = _json(self.path, "modules.json")
+        found = models.json_in(self.path, "modules.json", _unusable)
         if found is None:
             return [("Transformer", ""), ("Pooling", "")]
         modules = []
@@ -263,8 +266,8 @@ class _Layout:
 
     def _read_max_length(self) -> int:
         stated = [
-            (_json(self.path, "sentence_bert_config.json") or {}).get("max_seq_length"),
-            (_json(self.path, "tokenizer_config.json") or {}).get("model_max_length"),
+            (models.json_in(self.path, "sentence_bert_config.json", _unusable) or {}).get("max_seq_length"),
+            (models.json_in(self.path, "tokenizer_config.json", _unusable) or {}).get("model_max_length"),
             self.config.get("max_position_embeddings"),
         ]
         # sentence-transformers takes its own limit as it stands, else the smaller of the two others.
@@ -325,22 +328,7 @@ def _tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _json(path: Path, name: str) -> Json:
-    """Return the content of a file, None when there is none."""
-    try:
-        return json.loads((path / name).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as exc:
-        raise _unusable(path, f"{name} is damaged") from exc
-
-
 def _unusable(path: Path, reason: str) -> ModelUnavailable:
     return ModelUnavailable(
         f"the embedder in {path} cannot be used: {reason}", hint="ragperso models list", stage="index"
     )
-
-
-def _clean(text: str) -> str:
-    """Replace lone surrogates (from file names, broken JSON), which the Rust tokenizer refuses."""
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

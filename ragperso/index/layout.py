@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ragperso.layout import NO_DAY, Layout, fold_name
+from ragperso.layout import LEAD, NO_DAY, Layout, fold_name
 
 FORMAT: Final = 1
-LEAD: Final = "lead"
 PERSONAL: Final = frozenset(("preference", "fact"))  # what decides a suggestion: tastes, allergies
 _QUESTION_MARKS: Final = ("?", "？", "؟", ";")  # the last is the Greek one
 _CLOSERS: Final = " \t\r\n\"'”’»)]*_"

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ragperso.layout import LEAD
 from ragperso.statements import statements
 from ragperso.store import NewKey, embed_hash, labels_of, lead_text
 from ragperso.types import ChunkSpan, Document
 
 KEYS_VERSION: Final = 1  # raise it when the same document would get other keys
-LEAD: Final = "lead"
 ALIAS: Final = "alias"
 
 _LEAD_CHARS_PER_TOKEN: Final = 6  # enough for the embedder's window, which cuts at tokens

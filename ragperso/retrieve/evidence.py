@@ -29,9 +29,8 @@ Values = NDArray[np.float32]
 
 USUAL_SPREAD: Final = 0.11  # of MiniLM's cosines of one question with the chunks of one person
 SPREAD_WEIGHT: Final = 20  # chunks that this prior is worth
-MAX_CEILING_TOKENS: Final = (
-    8  # no chunk answers a claim of twenty words with all of them: the rarest eight count
-)
+# No chunk answers a claim of twenty words with all of them: the rarest eight count.
+MAX_CEILING_TOKENS: Final = 8
 # share / best_share ** EASE: with 0 a weak best match stays weak, with 1 it counts as much as a perfect one.
 EASE: Final = 0.75
 # A word said one, two, three turns away counts so much of one said here.

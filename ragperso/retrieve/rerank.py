@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import os
 import re
 import string
@@ -45,7 +44,6 @@ _MAX_TOKENS: Final = 512  # of a pair or a text; chunks are shorter, and a plugi
 _MAX_CHARS: Final = 16 * _MAX_TOKENS  # read of a text; words of more than 16 letters a token are rare
 _UNBOUNDED: Final = 1_000_000  # tokenizers without a limit state 10^30
 _HINT: Final = "set retrieve.reranker to the folder of a cross-encoder, or to late-interaction:FOLDER"
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LEAST: Final = -1e4  # below every cosine and inside float16
 
 ModelKind = Literal["cross-encoder", "late-interaction"]
@@ -617,7 +615,7 @@ def _dense_settings(path: Path, where: str) -> Json:
 
 def _modules(path: Path) -> list[tuple[str, str]]:
     """Return (class name, folder) of each step of modules.json, none without it."""
-    found = _json(path, "modules.json")
+    found = models.json_in(path, "modules.json", _unusable)
     modules = []
     for entry in found if isinstance(found, list) else []:
         step = entry if isinstance(entry, dict) else {}
@@ -634,18 +632,8 @@ def _modules(path: Path) -> list[tuple[str, str]]:
 
 def _settings(path: Path, name: str) -> dict[str, Json]:
     """Return the object in a file, empty when there is none."""
-    found = _json(path, name)
+    found = models.json_in(path, name, _unusable)
     return found if isinstance(found, dict) else {}
-
-
-def _json(path: Path, name: str) -> Json:
-    """Return the content of a file, None when there is none."""
-    try:
-        return json.loads((path / name).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as exc:
-        raise _unusable(path, f"{name} is damaged") from exc
 
 
 def _unusable(path: Path, reason: str) -> ModelUnavailable:
@@ -658,6 +646,5 @@ def _as_embedded(hit: Hit) -> str:
 
 
 def _clean(text: str) -> str:
-    """Cut what no model reads, and replace lone surrogates, which the Rust tokenizer refuses."""
-    text = text[:_MAX_CHARS]
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    """Cut what no model reads, and replace what the tokenizer refuses."""
+    return models.tokenizable(text[:_MAX_CHARS])

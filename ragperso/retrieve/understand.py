@@ -17,9 +17,8 @@ from ragperso.types import Query
 
 MAX_PARTS: Final = 30  # a whole customer scenario
 _WORD: Final = re.compile(r"\w+")
-_LONG_WORDS: Final = (
-    40  # a text, not a question: what is written like it is meant as much as what it is about
-)
+# From here on a text, not a question: what is written like it is meant as much as what it is about.
+_LONG_WORDS: Final = 40
 _MIN_PHRASE_CHARS: Final = 3
 _ANNOUNCES: Final = (":", "：", ",", ";", "，", "、")
 _ENDS: Final = tuple(".!?…。！？؟।)]}>|`\"'”’»*_")
@@ -42,7 +41,7 @@ def understand(query: Query, config: Retrieve) -> Understood:
     """Return what ``query`` asks for."""
     text = query.search_text
     parts = split_parts(text, MAX_PARTS) if config.split else (text,)
-    is_text = len(parts) == 1 and len(_WORD.findall(text)) >= _LONG_WORDS
+    is_text = len(parts) == 1 and n_words(text) >= _LONG_WORDS
     phrases = (
         tuple(p for p in quoted(text) if len(p) >= _MIN_PHRASE_CHARS) if config.names and not is_text else ()
     )
