@@ -3,7 +3,7 @@
 Making a :class:`Config` touches no disk and no model.  :func:`load` reads files and the environment once,
 at the surface; each stage then receives its own section.  Order of precedence, strongest first:
 overrides (flags) > ``RAGPERSO_<SECTION>_<KEY>`` > project ``ragperso.toml`` > user ``ragperso.toml`` >
-the defaults below.  An unknown key is refused with its path.
+the preset that ``general.preset`` names > the defaults below.  An unknown key is refused with its path.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import os
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ class General:
     home: str = ""  # where people live; empty: ./indexes if it exists, else the user data directory
     user: str = "me"
     models: str = ""  # where pulled models live; empty: the user data directory
+    preset: str = ""  # a kind of use: a name that ragperso presets lists, or a folder of your own
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Retrieve:
     rerank_ms: float = 300.0  # time the reranker may take: it sizes the pool
     rerank_depth: int = 50  # most hits it looks at
     rerank_weight: float = 0.0  # its share of the score; 0: 1 for a cross-encoder, .8 for late interaction
+    preference: float = 1.0  # how far marks may reorder what is found and which exemplars show; 0: not at all
     min_relevance: float = 0.5  # below it a question counts as not answered by the documents
 
 
@@ -88,12 +90,12 @@ class Assemble:
     budget_tokens: int = 0  # of the whole prompt; 0: what the model's context leaves
     system_tokens: int = 200
     profile_tokens: int = 160
-    exemplar_tokens: int = 320
+    exemplar_tokens: int = 900  # about ten mails or four posts
     conversation_tokens: int = 200
     passage_tokens: int = 900
     question_tokens: int = 512
     max_passages: int = 3  # small models answer worse from more
-    max_exemplars: int = 4  # of a draft
+    max_exemplars: int = 12  # of a draft, as far as exemplar_tokens has room
     ask_exemplars: int = 0  # of an answer: a small model takes their content for facts
     system: str = ""  # replaces the built-in system text
 
@@ -127,6 +129,8 @@ class Record:
 @dataclass(frozen=True, slots=True)
 class Learn:
     mine: bool = True  # exemplars and facts are mined from the person's own writing after an add
+    llm: bool = False  # the model reads the same texts for statements that rules miss
+    team: str = ""  # a shared person whose exemplars and style stand in while there is little of one's own
     min_exemplar_chars: int = 80
     max_exemplar_chars: int = 1_600
 
@@ -172,18 +176,27 @@ def load(
     environ: Mapping[str, str] | None = None,
     project: Path | None = None,
     user: Path | None = None,
+    presets: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> Config:
     """Return the settings in force; missing files are fine.
 
-    ``project`` defaults to ``./ragperso.toml``, ``user`` to the platform's config directory.
+    ``project`` defaults to ``./ragperso.toml``, ``user`` to the platform's config directory.  ``presets``
+    gives the settings of the preset of a name: :func:`ragperso.preset.settings`.
     Raises: ConfigError, naming the file or variable and the key.
     """
     environ = os.environ if environ is None else environ
-    config = Config()
-    for path in (user or user_file(), project or Path(FILE_NAME)):
-        config = _merge(config, _read(path), origin=str(path))
-    config = _merge(config, _from_environment(environ), origin="environment")
-    return config.replace(overrides or {})
+    layers = [(_read(path), str(path)) for path in (user or user_file(), project or Path(FILE_NAME))]
+    layers.append((_from_environment(environ), "environment"))
+
+    def over(config: Config) -> Config:
+        for data, origin in layers:
+            config = _merge(config, data, origin=origin)
+        return config.replace(overrides or {})
+
+    config = over(Config())
+    if presets is None or not config.general.preset:
+        return config
+    return over(Config().replace(presets(config.general.preset)))
 
 
 def user_file() -> Path:
@@ -344,6 +357,7 @@ def _check_ranges(config: Config) -> None:
         "ingest.overlap_sentences",
         "retrieve.rerank_ms",
         "retrieve.rerank_depth",
+        "retrieve.preference",
     ):
         if value(path) < 0:
             raise ConfigError(f"{path} must not be negative")

@@ -15,7 +15,8 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -24,60 +25,74 @@ import numpy as np
 
 from ragperso import backends, models
 from ragperso import config as settings
+from ragperso import preset as presets
 from ragperso.assemble import budget as budgets
 from ragperso.assemble import exemplars as exemplar_choice
+from ragperso.assemble import templates
+from ragperso.assemble.blocks import Entry, Filled, entries_of
 from ragperso.assemble.prompt import assemble
 from ragperso.config import Config
 from ragperso.errors import (
     ConfigError,
     GenerationCancelled,
+    ModelUnavailable,
     PrivacyError,
     RagpersoError,
     StaleIndex,
+    UnknownUser,
     WorkspaceError,
     WorkspaceLocked,
 )
-from ragperso.generate import declining, extractive, grounding
+from ragperso.generate import declining, extractive, grounding, influence
 from ragperso.generate.monitor import STOPS, Monitor, is_ended
 from ragperso.index.build import CorpusIndex, reindex
 from ragperso.ingest.pipeline import Ingester, Prepared, Progress, prepare
 from ragperso.ingest.readers import read
 from ragperso.ingest.walk import walk
 from ragperso.learn import exemplars as exemplar_mining
-from ragperso.learn import ownership, style
+from ragperso.learn import extraction, habits, ownership, style
 from ragperso.learn import profile as profiles
+from ragperso.learn import weights as feedback_weights
+from ragperso.preset import Preset
 from ragperso.privacy import erase, export
-from ragperso.protocols import Embedder, Generator, Reranker
+from ragperso.protocols import Constrained, Embedder, Generator, Reranker, Scorer
 from ragperso.record import feedback as feedbacks
 from ragperso.record import interactions
-from ragperso.retrieve import followup, fusion
+from ragperso.registers import audience_of_request, is_same_kind, register_of_request
+from ragperso.retrieve import followup, fusion, preference
 from ragperso.retrieve.evidence import Asked, CorpusEvidence, Evidence, Parts, gather, years_of
 from ragperso.retrieve.search import question_relevance, search
 from ragperso.retrieve.understand import Understood, days_meant, is_cut, n_words, understand
-from ragperso.store import Store
+from ragperso.store import Extraction, Store
 from ragperso.tokens import detect_language, query_tokens
 from ragperso.types import (
     CORPORA,
+    PERSONAL_PARTS,
     Answer,
     ChunkId,
     Citation,
     Completion,
     Corpus,
+    Distance,
     Document,
     DocumentId,
     Exemplar,
+    Feedback,
     Filters,
     Hit,
     Ids,
     IngestReport,
     Interaction,
+    PersonalPart,
     Profile,
     Prompt,
     Query,
     Receipt,
+    Scored,
     SearchResult,
     Sentence,
     Skipped,
+    StoredDocument,
     Turn,
     Usage,
     UserId,
@@ -91,7 +106,58 @@ from ragperso.workspace import Workspace, check_user, sweep, users_in
 OWN_ANSWERS = "interaction"
 _LEARNED = "learned"  # in the store: when the last add began whose documents were all learned from
 _WIDEST_CHUNK = 1.6  # of a passage that was continued, in ingest.chunk_tokens
+_BLOCK_CHUNKS = 400  # chunks of documents that a block of a preset may draw on, and exchanges; more never fit
+_BLOCK_EXCHANGES = 50
 _PROFILE_FACTS = 30  # more never fit assemble.profile_tokens
+_PREFERENCE_POOL = 2  # times k hits are reordered by what marks taught
+_LEARNER_WAIT_S = 10.0  # for a text that is being read behind the scenes to be put away
+_MEASURING = 0.65  # of the time of a "why"; the rest is for what would have been said without
+_SHOWN = 50  # exchanges whose answers and passages are recognised when they come back
+_CANDIDATES = 40  # exemplars that a search offers to choose from
+_REPEATED = 0.8  # of a passage's words: what is cut from a piece to show it is a heading or a signature
+_ENOUGH_OF_KIND = 8  # of them of the register asked for; below it the newest of that kind join
+_LENGTHS = {"short": 40, "medium": 100, "long": 220}  # words; a choice, see "write --length"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a prompt is for, and what of the person it may use.
+
+    ``without`` names kinds of personalization that are left out, ``hide`` documents that must not be used in
+    any way: no passage, exemplar, statement or habit drawn from them.
+    """
+
+    task: Literal["ask", "write"] = "ask"
+    without: frozenset[PersonalPart] = frozenset()
+    hide: frozenset[str] = frozenset()
+    register: str = ""
+    to: str = ""
+    length: int = 0  # words; 0: as the person would
+
+
+@dataclass(frozen=True, slots=True)
+class _Materials:
+    """Everything a prompt is assembled from; the same materials give the same prompt."""
+
+    found: SearchResult
+    wanted: _Wanted
+    hits: tuple[Hit, ...]
+    profile: Profile
+    exemplars: tuple[Exemplar, ...]
+    blocks: tuple[Filled, ...]  # of the preset
+    turns: tuple[Turn, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One draft of a comparison; ``same_as`` names another one that had the very same prompt."""
+
+    without: tuple[PersonalPart, ...]
+    text: str = dataclasses.field(repr=False)
+    prompt_tokens: int = 0
+    manner: Distance | None = None
+    same_as: str = ""
 
 
 class Engine:
@@ -110,7 +176,7 @@ class Engine:
         generator: Generator | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
-        self.config = settings.load() if config is None else config
+        self.config = settings.load(presets=presets.settings) if config is None else config
         if home is not None:
             self.config = self.config.replace({"general.home": str(home)})
         self.home = settings.home_of(self.config)
@@ -118,6 +184,7 @@ class Engine:
         self._embedder = embedder
         self._generator = generator
         self._reranker: Reranker | None = None
+        self._preset: Preset | None = None
         self._sessions: dict[UserId, Session] = {}
         self._lock = threading.RLock()
 
@@ -129,6 +196,8 @@ class Engine:
 
     def close(self) -> None:
         """Close every store and free the models; a second call does nothing."""
+        for session in list(self._sessions.values()):
+            session.end_learning()  # before the lock, which its thread may want
         with self._lock:
             for session in list(self._sessions.values()):
                 session.close()
@@ -249,6 +318,36 @@ class Engine:
                 self._generator = self._load_generator()
             return self._generator
 
+    @property
+    def scorer(self) -> Scorer:
+        """The generator, where it can say how likely a text is.  Raises: ConfigError where it cannot."""
+        generator = self.generator
+        if not isinstance(generator, Scorer):
+            raise ConfigError(
+                f"the backend {self.config.generate.backend!r} cannot say how likely a text is",
+                hint="ragperso --set generate.backend=llama.cpp ...",
+            )
+        return generator
+
+    @property
+    def constrained(self) -> Constrained:
+        """The generator, where a grammar can bind it.  Raises: ConfigError where none can."""
+        generator = self.generator
+        if not isinstance(generator, Constrained):
+            raise ConfigError(
+                f"the backend {self.config.generate.backend!r} cannot be bound to a grammar",
+                hint="set generate.backend to llama.cpp, or learn.llm to false",
+            )
+        return generator
+
+    @property
+    def preset(self) -> Preset | None:
+        """The preset that the settings name, None when they name none.  Raises: ConfigError."""
+        with self._lock:
+            if self._preset is None and self.config.general.preset:
+                self._preset = presets.load(self.config.general.preset)
+            return self._preset
+
     def _load_generator(self) -> Generator:
         chosen = self.config.generate
         kind = backends.load("generator", chosen.backend)
@@ -313,6 +412,14 @@ class Session:
         self._store: Store | None = None
         self._indexes: dict[Corpus, CorpusIndex] = {}
         self._notes: list[str] = []
+        self._entries: dict[tuple[tuple[str, str], ...], tuple[tuple[int, ...], list[Entry]]] = {}
+        self._weights: tuple[object, feedback_weights.Weights] | None = None
+        self._counted: dict[str, habits.Counted] = {}
+        self._pieces: tuple[int, list[Exemplar]] | None = None
+        self._learner: threading.Thread | None = None  # reads what waits for a model
+        self._learner_ends = threading.Event()
+        self._last_query: tuple[tuple[str, str], Vector] | None = None
+        self._own_card: tuple[int, style.StyleCard | None] | None = None
         self._lock = threading.RLock()
 
     @property
@@ -343,6 +450,7 @@ class Session:
 
     def close(self) -> None:
         """Close the database."""
+        self.end_learning()
         with self._lock:
             if self._store is not None:
                 self._store.close()
@@ -379,7 +487,11 @@ class Session:
                 erase.unforget(self.store, paths)
             run = self._ingester(corpus, dry_run=dry_run, on_progress=on_progress)
             report = run.add_paths(paths)
-            return report if dry_run else self._finish_add(corpus, report, began)
+            if dry_run:
+                return report
+            report = self._finish_add(corpus, report, began)
+        self.learn_later()
+        return report
 
     def _add_documents(
         self, documents: Iterable[Document | Skipped], corpus: Corpus, source: str
@@ -508,7 +620,10 @@ class Session:
             filters=filters or Filters(),
         )
 
-    def _retrieve(self, query: Query, k: int, corpora: Sequence[Corpus] | None) -> SearchResult:
+    def _retrieve(
+        self, query: Query, k: int, corpora: Sequence[Corpus] | None, *, own_answers: bool | None = None
+    ) -> SearchResult:
+        """Return the best hits; own answers are among them where a corpus is named, or as told."""
         if not query.text.strip():
             raise WorkspaceError(
                 "the query is empty", stage="retrieve", hint="ragperso search 'what to find'"
@@ -518,13 +633,15 @@ class Session:
         started = time.perf_counter()
         config = self.config.retrieve
         understood = understand(query, config)
-        vectors = [self.engine.embedder.embed_query(part) for part in understood.parts]
-        liked = self.engine.embedder.embed_query(understood.preferences) if understood.preferences else None
+        vectors = [self._embedded(part) for part in understood.parts]
+        liked = self._embedded(understood.preferences) if understood.preferences else None
         embedded = time.perf_counter()
+        weights = self.weights().values if config.preference > 0 else {}
+        own = bool(corpora) if own_answers is None else own_answers
         found = search(
             query,
-            self._evidence(query, understood, vectors, liked, corpora),
-            k=k,
+            self._evidence(query, understood, vectors, liked, corpora, own),
+            k=_PREFERENCE_POOL * k if weights else k,
             config=config,
             fusion=fusion.from_config(config),
             load=self.store.chunks,
@@ -532,6 +649,7 @@ class Session:
             reranker=self.engine._reranker_in_use(),
             phrases=understood.phrases,
         )
+        found = list(preference.prefer(found, weights, config.preference))[:k]
         lines = self.store.lines_of(hit.chunk.id for hit in found)
         hits = tuple(
             dataclasses.replace(hit, chunk=dataclasses.replace(hit.chunk, line=lines.get(hit.chunk.id)))
@@ -548,6 +666,14 @@ class Session:
             },
         )
 
+    def _embedded(self, text: str) -> Vector:
+        """Return the vector of a query; exemplars are searched with the words that passages were."""
+        key = (self.engine.embedder.fingerprint, text)
+        known = self._last_query
+        if known is None or known[0] != key:
+            known = self._last_query = (key, self.engine.embedder.embed_query(text))
+        return known[1]
+
     def _evidence(
         self,
         query: Query,
@@ -555,10 +681,11 @@ class Session:
         vectors: Sequence[Vector],
         liked: Vector | None,
         corpora: Sequence[Corpus] | None,
+        own_answers: bool,
     ) -> list[Evidence]:
         """Return what the indexes say about each part of a query."""
         config = self.config.retrieve
-        hidden = "" if corpora else OWN_ANSWERS
+        hidden = "" if own_answers else OWN_ANSWERS
         names: Sequence[Corpus] = corpora or ("documents", "history")
         # A corpus that holds nothing costs nothing.
         indexes = [self._index(name) for name in names if self.store.generation(name)]
@@ -619,32 +746,170 @@ class Session:
         session: str = "",
         task: Literal["ask", "write"] = "ask",
         max_tokens: int | None = None,
+        without: Collection[PersonalPart] = (),
+        hide: Collection[str] = (),
+        register: str = "",
+        to: str = "",
+        length: str = "",
     ) -> Prompt:
-        """Return what the model would read, with its ledger; nothing is generated or recorded."""
-        found = self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session)
-        return self._assemble(found, task, session, max_tokens or self.config.generate.max_tokens)
+        """Return what the model would read, with its ledger; nothing is generated or recorded.
 
-    def _assemble(
-        self, found: SearchResult, task: Literal["ask", "write"], session: str, max_tokens: int
-    ) -> Prompt:
+        ``without`` leaves kinds of personalization out; ``hide`` names documents of which nothing may be
+        used, neither passages nor exemplars, statements or habits: so a text is held out.
+        """
+        wanted = _Wanted(task, frozenset(without), frozenset(hide), register, to, _words_of(length))
+        limit = self._limit(max_tokens, wanted)
+        found = self._find(text, k, corpora, filters, session, wanted)
+        return self._assemble(self._materials(found, session, wanted, limit))
+
+    def _limit(self, max_tokens: int | None, wanted: _Wanted) -> int:
+        """Return how many tokens may be written: as asked, else what the wanted length needs."""
+        usual = self.config.generate.max_tokens
+        return max_tokens or (max(usual, 3 * wanted.length) if wanted.length else usual)
+
+    def _find(
+        self,
+        text: str,
+        k: int | None,
+        corpora: Sequence[Corpus] | None,
+        filters: Filters | None,
+        session: str,
+        wanted: _Wanted,
+    ) -> SearchResult:
+        """Retrieve for a prompt, from what it may use."""
+        filters = filters or Filters()
+        if wanted.hide:
+            filters = dataclasses.replace(filters, hidden=tuple(sorted(wanted.hide)))
+        if wanted.without:
+            left = [c for c in corpora or ("documents", "history") if c not in wanted.without]
+            if not left:
+                query = self._understand(text, session, filters)
+                return SearchResult(query, (), {"embed": 0.0, "retrieve": 0.0, "total": 0.0})
+            # Own answers are no evidence, whichever corpus is left; only who names a corpus wants them.
+            query = self._understand(text, session, filters)
+            return self._retrieve(query, k or self.config.retrieve.k, left, own_answers=bool(corpora))
+        return self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session)
+
+    def _materials(self, found: SearchResult, session: str, wanted: _Wanted, max_tokens: int) -> _Materials:
+        """Return what a prompt is made of: the person's part and what was found."""
+        exemplars = self._exemplars(found.query, wanted)
+        blocks = self._blocks(wanted)
+        hits = list(found.hits)
+        if wanted.task == "write":  # an answer needs them as passages, to cite them
+            shown = {entry.source for filled in blocks for entry in filled.entries} - {""}
+            # A piece that stands there as an example need not stand there a second time as a source.
+            found_in = {hit.document for hit in hits}
+            among = [e for e in exemplars if not found_in.isdisjoint((e.source, e.id))]
+            among = [e for e in self._fitting(exemplars) if e in among] if among else []
+            hits = [hit for hit in hits if hit.document not in shown and not _stands_in(hit, among)]
+        keep = self.config.record.follow_up_turns if "history" not in wanted.without else 0
+        return _Materials(
+            found=found,
+            wanted=wanted,
+            hits=tuple(self._whole(hits, self.config.assemble.max_passages)),
+            profile=self._profile(wanted),
+            exemplars=tuple(exemplars),
+            blocks=tuple(blocks),
+            turns=tuple(interactions.conversation(self.store, session, keep)),
+            max_tokens=max_tokens,
+        )
+
+    def _fitting(self, exemplars: Sequence[Exemplar]) -> list[Exemplar]:
+        """Return the exemplars that the prompt has room for."""
+        left = self.config.assemble.exemplar_tokens
+        counts = self.engine.generator.count([templates.render_exemplar(e) for e in exemplars])
+        found = []
+        for exemplar, tokens in zip(exemplars, counts, strict=True):
+            if tokens <= left:
+                found.append(exemplar)
+                left -= tokens
+        return found
+
+    def _assemble(self, made_of: _Materials, labels: Mapping[ChunkId, str] | None = None) -> Prompt:
         chosen = self.config.assemble
         generator = self.engine.generator
         likely = self.config.retrieve.min_relevance
+        wanted = made_of.wanted
+        kind = self.engine.preset
         return assemble(
-            found.query,
-            hits=self._whole(found.hits, chosen.max_passages),
-            profile=self.profile(),
-            exemplars=self._exemplars(found.query, task),
-            turns=interactions.conversation(self.store, session, self.config.record.follow_up_turns),
-            budget=budgets.split(chosen, context_tokens=generator.context_tokens, max_completion=max_tokens),
+            made_of.found.query,
+            hits=made_of.hits,
+            profile=made_of.profile,
+            exemplars=made_of.exemplars,
+            turns=made_of.turns,
+            budget=budgets.split(
+                chosen, context_tokens=generator.context_tokens, max_completion=made_of.max_tokens
+            ),
             max_passages=chosen.max_passages,
             # A draft may go without sources; what is put beside it has to be about it.
-            min_relevance=likely if task == "write" else 0.5 * likely,
+            min_relevance=likely if wanted.task == "write" else 0.5 * likely,
             count=generator.count,
             count_messages=generator.count_messages,
             system=chosen.system,
-            task=task,
+            task=wanted.task,
+            register=wanted.register,
+            to=wanted.to,
+            n_words=wanted.length,
+            labels=labels,
+            template=kind.system(wanted.task) if kind is not None else "",
+            preset=made_of.blocks,
         )
+
+    def _blocks(self, wanted: _Wanted) -> list[Filled]:
+        """Return the preset's blocks with everything there is for them."""
+        kind = self.engine.preset
+        if kind is None:
+            return []
+        found = []
+        for block in kind.blocks_of(wanted.task):
+            entries = entries_of(block.text, "of the preset")
+            if block.documents and "documents" not in wanted.without:
+                entries += self._labelled(block.documents, wanted.hide)
+            if block.facts and "profile" not in wanted.without:
+                now = self.engine.now()
+                entries += [
+                    Entry(f"fact {fact.id}", fact.text, fact.source, fact.id)
+                    for fact in profiles.held(self.store, now)
+                    if fact.source not in wanted.hide and presets.is_meant(fact, block.facts)
+                ]
+            if block.exchanges and "history" not in wanted.without:
+                entries += self._marked(block.exchanges, wanted.hide)
+            found.append(Filled(block, tuple(entries)))
+        return found
+
+    def _labelled(self, labels: Sequence[tuple[str, str]], hide: Collection[str]) -> list[Entry]:
+        """Return documents with one of the labels as entries, the newest first, then undated by name."""
+        corpora: tuple[Corpus, ...] = ("documents", "history")
+        # Looking through 5,000 documents takes 13 ms: once, as long as nothing changes.
+        state = tuple(self.store.generation(corpus) for corpus in corpora)
+        known = self._entries.get(tuple(labels))
+        if known is not None and known[0] == state and not hide:
+            return known[1]
+        ids: set[DocumentId] = set()
+        for corpus in corpora:
+            for key, value in labels:
+                # What the engine said is no knowledge, whatever its label.
+                filters = Filters(meta={key: value}, hidden=tuple(sorted(hide)))
+                chunks = self.store.chunk_ids(corpus, filters, without_kind=OWN_ANSWERS)[:_BLOCK_CHUNKS]
+                ids |= {chunk.document_id for chunk in self.store.chunks(chunks.tolist()).values()}
+        documents = self.store.documents(ids=sorted(ids))
+        documents.sort(key=lambda d: (-d.ts.timestamp() if d.ts else 0.0, d.key))
+        found = [entry for d in documents for entry in entries_of(self.store.text(d.id), d.key, d.key)]
+        if not hide:
+            self._entries[tuple(labels)] = (state, found)
+        return found
+
+    def _marked(self, marks: Collection[str], hide: Collection[str]) -> list[Entry]:
+        """Return exchanges whose last mark is one of ``marks`` as entries, the newest first."""
+        last = {mark.interaction: mark for mark in self.store.feedback() if mark.verdict != "followed"}
+        found = []
+        for mark in sorted(last.values(), key=lambda mark: mark.interaction, reverse=True)[:_BLOCK_EXCHANGES]:
+            key = interactions.history_key(mark.interaction)
+            if mark.verdict in marks and key not in hide:
+                (stored,) = self.store.interactions(id=mark.interaction)
+                text = f"{stored.query} -> {mark.edited}" if mark.edited else stored.query
+                found.append(Entry(f"interaction {mark.interaction}", text, key))
+        return found
 
     def _whole(self, hits: Sequence[Hit], n: int) -> list[Hit]:
         """Return ``hits`` with the first ``n`` continued where their chunk breaks off inside a section.
@@ -674,33 +939,95 @@ class Session:
             widened.append(hit)
         return widened
 
-    def _exemplars(self, query: Query, task: Literal["ask", "write"]) -> list[Exemplar]:
+    def _exemplars(self, query: Query, wanted: _Wanted) -> list[Exemplar]:
         """Return the pieces of the person's own writing to show.
 
-        For a draft those closest to the request; for an answer none unless ``assemble.ask_exemplars`` says
-        so: a small model takes their content for facts.
+        For a draft those of the kind, the reader and the topic that the request asks for; for an answer none
+        unless ``assemble.ask_exemplars`` says so: a small model takes their content for facts.
         """
-        n = self.config.assemble.max_exemplars if task == "write" else self.config.assemble.ask_exemplars
-        if n < 1 or self.store.active_embedder() is None or not self.store.generation("exemplars"):
+        chosen = self.config.assemble
+        n = chosen.max_exemplars if wanted.task == "write" else chosen.ask_exemplars
+        if n < 1 or "exemplars" in wanted.without:
             return []
-        hits = self._retrieve(query, 4 * n, ["exemplars"]).hits
-        candidates = [
-            Exemplar(
-                id=hit.document.removeprefix("exemplar/"),
-                text=hit.text,
-                request=str(hit.chunk.meta.get("request") or ""),
-                title=hit.chunk.title,
-                register=str(hit.chunk.meta.get("register") or ""),
-                language=str(hit.chunk.meta.get("language") or ""),
-                source=str(hit.chunk.meta.get("source") or ""),
-                ts=hit.chunk.ts,
-            )
-            for hit in hits
-        ]
-        language = detect_language(query.text)
-        return exemplar_choice.choose(
-            candidates, n=n, register=exemplar_choice.register_of(query.text), language=language
+        usual = self.engine.preset.register if self.engine.preset is not None else ""
+        register = wanted.register or register_of_request(query.text) or usual
+        own = self._exemplar_hits(query, wanted.hide, register)
+        team = self._team()
+        shared = team._exemplar_hits(query, frozenset(), register) if team is not None else []
+        hidden = self._hidden_pieces(wanted.hide)
+        kind = [e for e in self.pieces() if not register or is_same_kind(e.register, register)]
+        picked = exemplar_choice.explain(
+            [e for e, _ in own],
+            n=n,
+            scores=[score for _, score in own],
+            register=register,
+            audience=wanted.to or audience_of_request(query.text),
+            language=detect_language(query.text),
+            now=query.asked_at,
+            weights=preference.multipliers(self.weights().values, self.config.retrieve.preference),
+            shared=[dataclasses.replace(e, is_shared=True) for e, _ in shared],
+            shared_scores=[score for _, score in shared],
+            n_own=sum(1 for e in kind if e.id not in hidden),
         )
+        return [one.exemplar for one in picked]
+
+    def _exemplar_hits(
+        self, query: Query, hide: frozenset[str], register: str
+    ) -> list[tuple[Exemplar, float]]:
+        """Return exemplars near a request with the score of the search, none drawn from ``hide``.
+
+        Those of the register asked for may not be among the nearest: where there are few, all are offered.
+        """
+        if self.store.active_embedder() is None or not self.store.generation("exemplars"):
+            return []
+        query = dataclasses.replace(query, filters=Filters(hidden=tuple(self._hidden_exemplars(hide))))
+        found = {
+            exemplar.id: (exemplar, hit.score)
+            for hit in self._retrieve(query, _CANDIDATES, ["exemplars"]).hits
+            for exemplar in [exemplar_choice.exemplar_of(hit)]
+        }
+        if register and sum(is_same_kind(e.register, register) for e, _ in found.values()) < _ENOUGH_OF_KIND:
+            hidden = self._hidden_pieces(hide)
+            lowest = min((score for _, score in found.values()), default=0.0)
+            for piece in reversed(self.pieces()):  # the newest first
+                if is_same_kind(piece.register, register) and piece.id not in hidden:
+                    found.setdefault(piece.id, (piece, lowest))
+                    if len(found) > 2 * _CANDIDATES:
+                        break
+        return list(found.values())
+
+    def _hidden_exemplars(self, hide: frozenset[str]) -> set[str]:
+        """Return the keys of the exemplars that hold words of hidden documents, and the hidden keys."""
+        if not hide:
+            return set()
+        pieces = self.store.documents("exemplars")
+        return set(hide) | {d.key for d in pieces if not hide.isdisjoint(d.meta.get("sources") or ())}
+
+    def _hidden_pieces(self, hide: frozenset[str]) -> set[str]:
+        """Return the ids of those exemplars, as :meth:`pieces` has them."""
+        return {key.removeprefix("exemplar/") for key in self._hidden_exemplars(hide)}
+
+    def _team(self) -> Session | None:
+        """Return the person whose exemplars and card stand in while there is little of one's own.
+
+        Only one who is marked as shared serves others: ``ragperso profile set shared yes --user TEAM``.
+        """
+        name = self.config.learn.team
+        if not name or name == self.user:
+            return None
+        try:
+            team = self.engine.session(name, create=False)
+        except UnknownUser as exc:
+            raise ConfigError(
+                f"learn.team names {name!r}, and there is nobody of that name", hint="empty learn.team"
+            ) from exc
+        if team.store.profile_values().get("shared") is not True:
+            raise PrivacyError(
+                f"{name!r} is not shared, so nothing of theirs is shown to others",
+                stage="assemble",
+                hint=f"ragperso profile set shared yes --user {name}, or empty learn.team",
+            )
+        return team
 
     # ------------------------------------------------------------ 3-6 ask, write
 
@@ -713,6 +1040,7 @@ class Session:
         filters: Filters | None = None,
         session: str = "",
         max_tokens: int | None = None,
+        without: Collection[PersonalPart] = (),
         on_text: Callable[[str], None] | None = None,
         is_cancelled: Callable[[], bool] | None = None,
     ) -> Answer:
@@ -724,12 +1052,14 @@ class Session:
         """
         started = time.perf_counter()
         limit = max_tokens or self.config.generate.max_tokens
-        found = self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session)  # 3
+        wanted = _Wanted("ask", frozenset(without))
+        found = self._find(text, k, corpora, filters, session, wanted)  # 3
         _stop_if(is_cancelled)
         if question_relevance(found.hits) < self.config.retrieve.min_relevance:
             return self._record(found, session, started, text=declining.sentence(text), abstained=True)
         before = time.perf_counter()
-        prompt = self._assemble(found, "ask", session, limit)  # 4
+        made_of = self._materials(found, session, wanted, limit)
+        prompt = self._assemble(made_of)  # 4
         assembled = _ms(time.perf_counter() - before)
         completion = self._generate(prompt, limit, on_text, is_cancelled)  # 5
         answer, checked, note = self._grounded(completion, prompt)
@@ -740,6 +1070,7 @@ class Session:
             text=answer,
             sentences=checked,
             prompt=prompt,
+            made_of=made_of,
             completion=completion,
             assemble_ms=assembled,
             note=note,
@@ -751,30 +1082,110 @@ class Session:
         *,
         filters: Filters | None = None,
         max_tokens: int | None = None,
+        register: str = "",
+        to: str = "",
+        length: str = "",
+        without: Collection[PersonalPart] = (),
         on_text: Callable[[str], None] | None = None,
         is_cancelled: Callable[[], bool] | None = None,
     ) -> Answer:
         """Draft a text in the person's manner, from exemplars of their writing; recorded like an answer.
 
-        Raises: GenerationCancelled, as :meth:`ask` does.
+        ``register`` is the kind of text and ``to`` its reader, both else read from the request; ``length`` is
+        "short", "medium", "long" or a number of words.  Sentences are checked against the passages, and the
+        draft against the person's style card.
+        Raises: GenerationCancelled, as :meth:`ask` does; ConfigError for an unknown length.
         """
         started = time.perf_counter()
-        limit = max_tokens or self.config.generate.max_tokens
-        found = self.retrieve(request, filters=filters)
+        wanted = _Wanted("write", frozenset(without), frozenset(), register, to, _words_of(length))
+        limit = self._limit(max_tokens, wanted)
+        found = self._find(request, None, None, filters, "", wanted)
         _stop_if(is_cancelled)
         before = time.perf_counter()
-        prompt = self._assemble(found, "write", "", limit)
+        made_of = self._materials(found, "", wanted, limit)
+        prompt = self._assemble(made_of)
         assembled = _ms(time.perf_counter() - before)
         completion = self._generate(prompt, limit, on_text, is_cancelled)
-        return self._record(
+        text = grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length")
+        answer = self._record(
             found,
             "",
             started,
-            text=grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length"),
+            text=text,
+            sentences=self._checked(text, prompt) if prompt.passages else (),
             prompt=prompt,
+            made_of=made_of,
             completion=completion,
             assemble_ms=assembled,
         )
+        return dataclasses.replace(
+            answer,
+            manner=self.manner(text, register=register or register_of_request(request)),
+            unfounded=tuple(grounding.unfounded(text, _known_to(prompt))),
+        )
+
+    def compare(
+        self,
+        request: str,
+        *,
+        filters: Filters | None = None,
+        max_tokens: int | None = None,
+        register: str = "",
+        to: str = "",
+        length: str = "",
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> list[Compared]:
+        """Draft with everything, without each kind of personalization, and without any; nothing is recorded.
+
+        A kind that changes nothing in the prompt is not drafted again.  Parameters as :meth:`write`.
+        """
+        kinds: list[tuple[PersonalPart, ...]] = [(), *((part,) for part in PERSONAL_PARTS), PERSONAL_PARTS]
+        drafted: dict[str, str] = {}
+        found = []
+        for without in kinds:
+            _stop_if(is_cancelled)
+            prompt = self.prompt(
+                request,
+                filters=filters,
+                task="write",
+                max_tokens=max_tokens,
+                without=without,
+                register=register,
+                to=to,
+                length=length,
+            )
+            name = "the one with all of it" if not without else f"the one without {', '.join(without)}"
+            if (same := drafted.get(digest := _prompt_hash(prompt))) is not None:
+                found.append(Compared(without, "", prompt.tokens, same_as=same))
+                continue
+            drafted[digest] = name
+            limit = self._limit(max_tokens, _Wanted(length=_words_of(length)))
+            text = self._drafted(prompt, limit, is_cancelled)
+            manner = self.manner(text, register=register or register_of_request(request))
+            found.append(Compared(without, text, prompt.tokens, manner))
+        return found
+
+    def draft(self, prompt: Prompt, *, max_tokens: int | None = None) -> str:
+        """Return what the model writes to ``prompt``, cleaned as :meth:`write` does; nothing is recorded."""
+        return self._drafted(prompt, max_tokens or self.config.generate.max_tokens, None)
+
+    def _drafted(self, prompt: Prompt, limit: int, is_cancelled: Callable[[], bool] | None) -> str:
+        completion = self._generate(prompt, limit, None, is_cancelled)
+        return grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length")
+
+    def score(self, prompt: Prompt, text: str) -> Scored:
+        """Return how likely the model finds ``text`` as its answer to ``prompt``.
+
+        Raises: ConfigError where the backend cannot tell; ContextOverflow.
+        """
+        return self.engine.scorer.score(prompt.messages, text, owner=self.user)
+
+    def manner(self, text: str, *, register: str = "") -> Distance | None:
+        """Return how far a text is from how the person writes, None while too little of theirs is known."""
+        card = self._card()
+        if card is None or card.pieces < style.MIN_TEXTS:
+            return None
+        return style.distance(style.Piece(text, register), card)
 
     def _generate(
         self,
@@ -856,6 +1267,7 @@ class Session:
         abstained: bool = False,
         sentences: Sequence[Sentence] = (),
         prompt: Prompt | None = None,
+        made_of: _Materials | None = None,
         completion: Completion | None = None,
         assemble_ms: float = 0.0,
         note: str = "",
@@ -883,7 +1295,7 @@ class Session:
             prompt_sha256=_prompt_hash(prompt),
             chunk_ids=tuple(p.chunk_id for p in passages),
             usage=usage,
-            ledger=_ledger(prompt),
+            ledger=_ledger(prompt, made_of),
         )
         history: Prepared | None = None
         if self.config.record.history:
@@ -899,6 +1311,7 @@ class Session:
             embedder_id=self._embedder_id(register=True),
             now=now,
         )
+        self._learn_from(interaction)
         first_token = 0.0
         if completion is not None:
             first_token = round(found.timings_ms["total"] + assemble_ms + completion.first_token_ms, 1)
@@ -931,8 +1344,12 @@ class Session:
         keys = [
             f"exemplar/{item.removeprefix('exemplar ')}" for item in items if item.startswith("exemplar ")
         ]
-        facts = {item.removeprefix("fact ") for item in items if item.startswith("fact ")}
+        facts = {number for item in items for number in _facts_in(item)}
         keys += [fact.source for fact in self.store.facts() if fact.source and str(fact.id) in facts]
+        # A block of a preset says in the detail where each of its entries is from.
+        for section in prompt.sections if prompt else ():
+            if section.name == "preset":
+                keys += [item.detail for item in section.items if item.detail]
         if any(item.startswith("turn ") for item in items):
             earlier = self.store.interactions(session=session, limit=self.config.record.follow_up_turns)
             keys += [interactions.history_key(one.id) for one in earlier]
@@ -960,14 +1377,50 @@ class Session:
             if passage.label in used and passage.chunk_id in chunks
         ]
 
-    def feedback(self, interaction: str, verdict: Verdict, edited: str = "") -> None:
-        """Mark an exchange; an edited answer becomes an exemplar of how the person would have said it."""
-        mark = feedbacks.mark(self.store, interaction, verdict, edited, self.engine.now())
+    def feedback(
+        self, interaction: str, verdict: Verdict, edited: str = "", *, labels: Sequence[str] = ()
+    ) -> None:
+        """Mark an exchange good, bad, edited, or name the citations that were followed.
+
+        An edited answer becomes an exemplar of how the person would have said it, a draft marked good one of
+        how they let it stand.  Marks move the person's own weights once they foretell later marks.
+        """
+        feedbacks.mark(self.store, interaction, verdict, edited, self.engine.now(), labels=labels)
+        self._renew_exemplar(interaction)
+
+    def undo_feedback(self, interaction: str) -> Feedback | None:
+        """Take back the last mark of an exchange and what it taught; return it, None when there is none."""
+        self.interaction(interaction)  # Raises: WorkspaceError when there is none
+        gone = feedbacks.take_back(self.store, interaction, self.engine.now())
+        if gone is not None:
+            self._renew_exemplar(interaction)
+        return gone
+
+    def _renew_exemplar(self, interaction: str) -> None:
+        """Let the exemplar of an exchange be the one that its marks leave."""
         (stored,) = self.store.interactions(id=interaction)
-        exemplar = feedbacks.exemplar_of(stored, mark)
-        if exemplar is not None:
+        exemplar = feedbacks.exemplar_in_force(stored, self.store.feedback(interaction))
+        key = f"exemplar/{interaction}"
+        old = self.store.documents("exemplars", keys=[key])
+        if old and (exemplar is None or self.store.text(old[0].id) != exemplar.text):
+            self.store.remove_documents([old[0].id], answers=False)
+            old = []
+        if exemplar is not None and not old:
             parents = self.store.documents("history", keys=[interactions.history_key(interaction)])
             self._store_exemplars([(parents[0].id if parents else None, exemplar)])
+
+    def weights(self) -> feedback_weights.Weights:
+        """Return what the person's marks taught of sources and exemplars, and why it is in force or not."""
+        now = self.engine.now()
+        key = (*self.store.feedback_state(), self.store.get(feedback_weights.RESETS), now.date())
+        known = self._weights
+        if known is None or known[0] != key:
+            known = self._weights = (key, feedback_weights.weights_of(self.store, now))
+        return known[1]
+
+    def reset_weights(self, *, undo: bool = False) -> datetime | None:
+        """Let the marks so far count no more, or take that back; return from when on marks count."""
+        return feedback_weights.reset(self.store, self.engine.now(), undo=undo)
 
     def conversation(self, session: str, n_turns: int = 100) -> list[Turn]:
         """Return the turns of one conversation, oldest first."""
@@ -979,6 +1432,118 @@ class Session:
         if not found:
             raise WorkspaceError(f"there is no interaction {id!r}", hint="ragperso search --corpus history")
         return found[0]
+
+    def why(self, id: str, *, budget_s: float = 8.0) -> influence.Why:
+        """Return what each passage, exemplar and statement did to an answer, and what it would be without.
+
+        Measured by leaving parts out of the prompt and asking how likely the same answer still is; about
+        ``budget_s`` seconds are spent, and what there was no time for says so.
+        Raises: WorkspaceError for an unknown or declined exchange; ConfigError where the backend cannot tell.
+        """
+        asked = self.interaction(id)
+        if asked.ledger is None or not asked.answer.strip():
+            raise WorkspaceError(
+                f"nothing was written in {id!r}: it was declined, from what was found alone",
+                stage="generate",
+                hint="ragperso search --explain 'QUESTION'",
+            )
+        started = time.monotonic()
+        made_of = self._materials_of(asked)
+        prompt = self._assemble(made_of)
+        labels = {passage.chunk_id: passage.label for passage in prompt.passages}
+        made_of, unseen = _as_shown(made_of, prompt)
+
+        def changed(without: frozenset[str]) -> Prompt:
+            return self._assemble(_left_out(made_of, without | unseen, labels), labels)
+
+        sentences = self._checked(asked.answer, prompt) if prompt.passages else []
+        parts = ("profile", "preset", "exemplars", "conversation", "passages")
+        measured = influence.measure(
+            asked.answer,
+            sentences,
+            [(s.name, [item.item for item in s.items]) for s in prompt.sections if s.name in parts],
+            render=lambda without: changed(without).messages,
+            score=lambda messages, text: self.engine.scorer.score(messages, text, owner=self.user),
+            budget_s=_MEASURING * budget_s - (time.monotonic() - started),
+        )
+        most = max(
+            (part for part in measured.parts if part.nats is not None and not part.is_section),
+            key=lambda part: part.nats or 0.0,
+            default=None,
+        )
+        otherwise = ""
+        if most is not None:
+            less = changed(frozenset([most.item]))
+            try:
+                draft = self._generate(
+                    less, made_of.max_tokens, None, lambda: time.monotonic() - started > budget_s
+                )
+            except GenerationCancelled as stopped:
+                otherwise = grounding.strip_repeats(grounding.strip_labels(stopped.partial), is_cut=True)
+            else:
+                is_cut = draft.finish_reason == "length"
+                otherwise = grounding.strip_repeats(draft.text, is_cut=is_cut)
+                if less.task == "ask":  # checked as the answer was
+                    otherwise = self._grounded(draft, less)[0]
+        return influence.Why(
+            interaction=asked,
+            prompt=prompt,
+            is_exact=_prompt_hash(prompt) == asked.prompt_sha256,
+            sentences=tuple(sentences),
+            measured=measured,
+            left_out=most.item if most is not None and otherwise else "",
+            counterfactual=otherwise,
+        )
+
+    def _materials_of(self, asked: Interaction) -> _Materials:
+        """Return what the prompt of a stored exchange was made of, as far as it is still there."""
+        told = asked.ledger.get("wanted") or {}
+        wanted = _Wanted(
+            task="write" if asked.ledger.get("task") == "write" else "ask",
+            without=frozenset(told.get("without") or ()),
+            register=str(told.get("register") or ""),
+            to=str(told.get("to") or ""),
+            length=int(told.get("length") or 0),
+        )
+        items = {i["item"] for section in asked.ledger["sections"] for i in section["items"]}
+        query = Query(asked.query, asked.resolved, asked.asked_at)
+        chunks = self.store.chunks(asked.chunk_ids)
+        hits = [
+            Hit(rank, 0.0, chunks[number], {}, relevance=1.0)
+            for rank, number in enumerate(asked.chunk_ids, start=1)
+            if number in chunks
+        ]
+        team = self._team()
+        pieces = {f"exemplar {e.id}": e for e in (team.pieces() if team is not None else ())}
+        pieces |= {f"exemplar {e.id}": e for e in self.pieces()}
+        shown = [i["item"] for s in asked.ledger["sections"] if s["name"] == "exemplars" for i in s["items"]]
+        n_turns = self.config.record.follow_up_turns if "history" not in wanted.without else 0
+        found = SearchResult(query, tuple(hits), {})
+        made_of = _Materials(
+            found=found,
+            wanted=wanted,
+            hits=tuple(
+                whole if hit.chunk.id in (told.get("continued") or ()) else hit
+                for hit, whole in zip(hits, self._whole(hits, len(hits)), strict=True)
+            ),
+            # What the exchange itself taught was not known when it was asked.
+            profile=self._profile(
+                dataclasses.replace(wanted, hide=frozenset([interactions.history_key(asked.id)]))
+            ),
+            exemplars=tuple(pieces[name] for name in shown if name in pieces),
+            blocks=tuple(self._blocks(wanted)),
+            turns=tuple(interactions.conversation(self.store, asked.session, n_turns, before=asked.asked_at)),
+            max_tokens=int(told.get("max_tokens") or self.config.generate.max_tokens),
+        )
+        # What stands in a prompt made of all this today but did not stand in that one.
+        told_then = {number for item in items for number in _facts_in(item)}
+        extra = {
+            i.item
+            for section in self._assemble(made_of).sections
+            for i in section.items
+            if (section.name == "preset" or _is_personal(i.item)) and told_then.isdisjoint(_facts_in(i.item))
+        }
+        return _left_out(made_of, frozenset(extra - items), {})
 
     # ------------------------------------------------------------ 7 learn
 
@@ -997,8 +1562,193 @@ class Session:
             documents, addresses=person.addresses, names=person.names, config=self.config.learn
         )
         n_exemplars = self._store_exemplars(mined)
-        n_facts = profiles.learn_facts(self.store, documents, person, now=self.engine.now())
+        n_facts = profiles.learn_facts(
+            self.store, documents, person, now=self.engine.now(), shown=self._shown()
+        )
+        if self.config.learn.llm:
+            own = [document.id for document, _ in documents if ownership.register_of(document, person)]
+            self.store.queue_extractions(own, self.engine.now())
         return {"exemplars": n_exemplars, "facts": n_facts}
+
+    def _shown(self) -> list[str]:
+        """Return what the engine lately put before the person: pasted back, it is no news of them."""
+        recent = self.store.interactions(limit=_SHOWN)
+        passages = self.store.chunks({chunk for one in recent for chunk in one.chunk_ids})
+        return [*(one.answer for one in recent), *(chunk.text for chunk in passages.values())]
+
+    def _learn_from(self, interaction: Interaction) -> None:
+        """Learn what a question says of the person who asked it."""
+        if not self.config.learn.mine or (interaction.ledger or {}).get("task") == "write":
+            return  # a request for a draft says what the draft shall say
+        key = interactions.history_key(interaction.id)
+        for document in self.store.documents("history", keys=[key]):
+            text = interaction.query.strip()
+            profiles.learn_request(self.store, text, document, now=interaction.asked_at, shown=self._shown())
+            if self.config.learn.llm:
+                self.store.queue_extractions([document.id], self.engine.now())
+                self.learn_later()
+
+    def learn_later(self) -> bool:
+        """Let the model read what waits for it, one text at a time behind the scenes; say whether it does.
+
+        With ``learn.llm`` alone.  It gives way to answers; what it has not read at the end waits on.
+        """
+        if not self.config.learn.llm:
+            return False
+        with self._lock:
+            if self._learner is not None and self._learner.is_alive():
+                return True
+            if self.store.next_extraction() is None:
+                return False
+            self._learner_ends = ends = threading.Event()
+            self._learner = threading.Thread(
+                target=self._learn_behind, args=(ends,), name="ragperso-learn", daemon=True
+            )
+            self._learner.start()
+            return True
+
+    def end_learning(self) -> None:
+        """Stop reading behind the scenes; what was not read waits on.  A second call does nothing."""
+        self._learner_ends.set()
+        learner, self._learner = self._learner, None
+        if learner is not None and learner is not threading.current_thread():
+            learner.join(_LEARNER_WAIT_S)
+
+    def _learn_behind(self, ends: threading.Event) -> None:
+        try:
+            while not ends.is_set():
+                # Whoever closes the engine holds its lock while this thread is waited for.
+                if self.engine._lock.acquire(timeout=0.1):
+                    try:
+                        model = self.engine.constrained
+                    finally:
+                        self.engine._lock.release()
+                    self._extract(model, ends.is_set)
+                    return
+        except RagpersoError as exc:
+            if not ends.is_set():
+                self._notes.append(f"the model does not read for facts: {exc.message}")
+
+    def refresh_profile(
+        self,
+        *,
+        seconds: float = 0.0,
+        on_progress: Callable[[int, int], None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> dict[str, int]:
+        """Let the model read what it has not read, for ``seconds`` at most (0: all); return counts.
+
+        ``texts`` were read and gave ``facts``, ``failed`` could not be read this time, ``waiting`` are still
+        to be read, ``parked`` failed three times; these are tried once more.  ``on_progress`` sees (done,
+        all).  Raises: ConfigError unless ``learn.llm``, or where no grammar can bind the backend;
+        ModelUnavailable, MissingExtra.
+        """
+        if not self.config.learn.llm:
+            raise ConfigError(
+                "the model reads nothing for facts: learn.llm is off",
+                hint="ragperso --set learn.llm=true profile refresh",
+            )
+        self.end_learning()
+        person = ownership.identity_of(self.store.profile_values())
+        own = [d.id for d in self.store.documents() if ownership.register_of(d, person)]
+        self.store.queue_extractions(own, self.engine.now())
+        ends = time.monotonic() + seconds if seconds > 0 else float("inf")
+
+        def should_stop() -> bool:
+            return time.monotonic() > ends or (is_cancelled is not None and is_cancelled())
+
+        done = self._extract(self.engine.constrained, should_stop, parked=True, on_progress=on_progress)
+        waiting, parked = self.store.extractions()
+        return {**done, "waiting": waiting, "parked": len(parked)}
+
+    def _extract(
+        self,
+        model: Constrained,
+        should_stop: Callable[[], bool],
+        *,
+        parked: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, int]:
+        """Read what waits until all is read or ``should_stop``; a text that fails waits for another day.
+
+        What no text is to blame for is raised: no model, a closed store.
+        """
+        store = self.store
+        counts = {"texts": 0, "facts": 0, "failed": 0}
+        failed: set[int] = set()
+        waiting, left = store.extractions()
+        total = waiting + (len(left) if parked else 0)
+        try:
+            while not should_stop():
+                if (one := store.next_extraction(skip=failed, parked=parked)) is None:
+                    break
+                try:
+                    is_read, n_facts = self._extract_from(one, model, should_stop)
+                except (ConfigError, ModelUnavailable, WorkspaceError):
+                    raise
+                except Exception as exc:  # a plugin's may be anything; its message may quote the text
+                    reason = exc.message if isinstance(exc, RagpersoError) else type(exc).__name__
+                    store.fail_extraction(one, reason, self.engine.now())
+                    failed.add(one.document)
+                    counts["failed"] += 1
+                    continue
+                counts["texts"] += is_read
+                counts["facts"] += n_facts
+                if on_progress is not None:
+                    on_progress(counts["texts"], total)
+        finally:
+            if counts["texts"] or counts["failed"]:
+                store.put_audit("extract", counts, self.engine.now())
+        return counts
+
+    def _extract_from(
+        self, one: Extraction, model: Constrained, should_stop: Callable[[], bool]
+    ) -> tuple[bool, int]:
+        """Read one text piece by piece; return whether to its end, and how many statements are new.
+
+        What a piece gave and how far the text is read are one transaction: a crash loses no more than the
+        piece it fell into, and nothing is learned twice.
+        """
+        store, n_facts = self.store, 0
+        name = str(store.profile_values().get("name") or "")
+        people = {fact.subject for fact in store.facts() if fact.subject and fact.origin != "model"}
+        is_small = getattr(model, "is_small", False)
+        certainty = extraction.CERTAINTY_OF_SMALL_MODELS if is_small else extraction.CERTAINTY
+        for document in store.documents(ids=[one.document]):
+            text = self._own_words(document)
+            said = document.ts or document.added_at
+            shown = self._shown()
+            for piece in extraction.pieces(text, start=one.read_to, speaker=name, people=people, said=said):
+                if should_stop():
+                    return False, n_facts
+                completion = model.constrained(
+                    extraction.messages(piece),
+                    extraction.grammar(piece),
+                    owner=self.user,
+                    max_tokens=extraction.MAX_TOKENS,
+                    is_cancelled=should_stop,
+                )
+                if completion.finish_reason == "cancelled":
+                    return False, n_facts  # gave way, or is to end
+                found = extraction.claims_in(completion.text, piece, text, said=said, certainty=certainty)
+                with store.write():
+                    rest = store.advance_extraction(one, self.engine.now(), read_to=piece.end)
+                    if rest is None:
+                        return False, n_facts
+                    n_facts += profiles.learn_extracted(store, found, text, document, at=said, shown=shown)
+                one = rest
+        is_read = store.advance_extraction(one, self.engine.now(), read_to=one.read_to, done=True) is not None
+        return is_read, n_facts
+
+    def _own_words(self, document: StoredDocument) -> str:
+        """Return what of a stored document the person wrote: a note, the question of an exchange."""
+        if document.meta.get("kind") == OWN_ANSWERS:
+            asked = self.store.interactions(id=document.key.removeprefix(interactions.history_key("")))
+            return asked[0].query.strip() if asked else ""
+        if not ownership.register_of(document, ownership.identity_of(self.store.profile_values())):
+            return ""
+        text, end = self.store.text(document.id), document.meta.get("forwarded_from")
+        return text[:end] if isinstance(end, int) else text
 
     def _store_exemplars(self, mined: Iterable[tuple[DocumentId | None, Document]]) -> int:
         """Store exemplars that are not there yet; return how many."""
@@ -1033,23 +1783,84 @@ class Session:
 
     def profile(self) -> Profile:
         """Return what the engine believes of the person, with sources and how they write."""
-        return profiles.load(self.store, max_facts=_PROFILE_FACTS, style=self._style_sentences())
+        return self._profile(_Wanted())
 
-    def _style_sentences(self) -> tuple[str, ...]:
-        texts = [self.store.text(d.id) for d in self.store.documents("exemplars")]
-        return style.describe(texts) if len(texts) >= style.MIN_TEXTS else ()
+    def _profile(self, wanted: _Wanted) -> Profile:
+        """Return the part of the profile that a prompt may use."""
+        card = None if "card" in wanted.without else self._card(wanted.hide)
+        sentences = style.sentences_about(card)
+        if "profile" in wanted.without:
+            return Profile(style=sentences)
+        known = profiles.load(self.store, now=self.engine.now(), max_facts=_PROFILE_FACTS, hide=wanted.hide)
+        return dataclasses.replace(known, style=sentences)
+
+    def pieces(self) -> list[Exemplar]:
+        """Return the pieces of the person's own writing that drafts can be shown, oldest first."""
+        generation = self.store.generation("exemplars")
+        with self._lock:
+            if self._pieces is None or self._pieces[0] != generation:
+                found = [
+                    exemplar_choice.exemplar_from(d.key, self.store.text(d.id), d.meta, d.title, d.ts)
+                    for d in self.store.documents("exemplars")
+                ]
+                self._pieces = (generation, found)
+            return self._pieces[1]
+
+    def _card(self, hide: frozenset[str] = frozenset()) -> style.StyleCard | None:
+        """Return the measured card, filled up with the team's while there is little of the person's own.
+
+        Drafts the person accepted are left out: they are the model's words.
+        """
+        own = self._measured(hide)
+        team = self._team()
+        return own if team is None else style.blend(own, team._card())
+
+    def _measured(self, hide: frozenset[str]) -> style.StyleCard | None:
+        """Return the card of the person's own pieces, kept while they stay the same."""
+        generation = self.store.generation("exemplars")
+        known = self._own_card
+        if known is not None and known[0] == generation and not hide:
+            return known[1]
+        hidden = self._hidden_pieces(hide)
+        counted = []
+        for piece in self.pieces():
+            if piece.is_accepted or piece.id in hidden:
+                continue
+            if piece.id not in self._counted:
+                self._counted[piece.id] = habits.count(
+                    piece.text, piece.register, piece.language, piece.audience
+                )
+            counted.append(self._counted[piece.id])
+        card = style.card_of(counted) if len(counted) >= style.MIN_TEXTS else None
+        if not hide:
+            self._own_card = (generation, card)  # of 500 pieces it takes 13 ms
+        return card
 
     def style(self) -> style.StyleCard:
         """Return the measured habits of the person's writing.  Raises: NotEnoughData."""
-        return style.measure(self.store.text(d.id) for d in self.store.documents("exemplars"))
+        card = self._card()
+        return card if card is not None else style.measure([])
 
     def profile_entries(self) -> list[profiles.Entry]:
         """Return every statement about the person with the place that proves it."""
-        return profiles.entries(self.store)
+        return profiles.entries(self.store, at=self.engine.now())
+
+    def profile_history(self, about: str = "") -> list[profiles.Entry]:
+        """Return all that was ever believed, oldest first; of a slot, a person or a word alone."""
+        return profiles.history(self.store, about)
+
+    def profile_why(self, number: int) -> profiles.Reason:
+        """Return why a statement is believed.  Raises: PrivacyError when there is none of that number."""
+        return profiles.reason(self.store, number, now=self.engine.now())
+
+    def share(self, is_shared: bool) -> None:
+        """Let others write in this one's manner (``learn.team``), or no longer: a desk, never a customer."""
+        self.store.put_profile_value("shared", is_shared or None)
+        self.store.put_audit("share", {"shared": is_shared}, self.engine.now())
 
     def profile_toml(self) -> str:
         """Return the profile as the text that ``profile edit`` opens."""
-        return profiles.to_toml(self.store)
+        return profiles.to_toml(self.store, now=self.engine.now())
 
     def edit_profile(self, after: str, *, before: str = "") -> Mapping[str, object]:
         """Apply what changed between :meth:`profile_toml` and its edited copy.  Raises: ConfigError."""
@@ -1067,7 +1878,7 @@ class Session:
         """Keep a statement the person made about themselves; return its number."""
         if not text.strip():
             raise PrivacyError("there is nothing to remember", stage="learn", hint="ragperso remember 'TEXT'")
-        number = self.store.put_fact(" ".join(text.split()), origin="user", now=self.engine.now())
+        number = profiles.remember(self.store, text, now=self.engine.now())
         self.store.put_audit("remember", {"fact": number}, self.engine.now())
         return number
 
@@ -1079,7 +1890,7 @@ class Session:
         Raises: PrivacyError for an unknown key, WorkspaceLocked.
         """
         self.engine._forget_cache(self.user)
-        return erase.forget(
+        proof = erase.forget(
             self.store,
             self.workspace,
             keys=keys,
@@ -1087,6 +1898,8 @@ class Session:
             now=self.engine.now(),
             rebuild=self._rebuild_indexes,
         )
+        profiles.held(self.store, self.engine.now())  # what a forgotten statement had replaced holds again
+        return proof
 
     def _rebuild_indexes(self) -> None:
         """Write every index anew, so that no removed word or vector stays in a file."""
@@ -1148,11 +1961,12 @@ def _prompt_hash(prompt: Prompt | None) -> str:
     return digest.hexdigest()
 
 
-def _ledger(prompt: Prompt | None) -> dict[str, Any] | None:
-    """Return what went into a prompt without its text, as kept for ``/why``."""
+def _ledger(prompt: Prompt | None, made_of: _Materials | None = None) -> dict[str, Any] | None:
+    """Return what went into a prompt without its text, as kept for ``/why`` and for marks given later."""
     if prompt is None:
         return None
-    return {
+    told: dict[str, Any] = {
+        "task": prompt.task,
         "tokens": prompt.tokens,
         "budget_tokens": prompt.budget_tokens,
         "sections": [
@@ -1165,6 +1979,126 @@ def _ledger(prompt: Prompt | None) -> dict[str, Any] | None:
         ],
         "dropped": [dataclasses.asdict(item) for item in prompt.dropped],
     }
+    if made_of is not None:
+        told["signals"] = preference.signals_of(prompt, made_of.hits, made_of.exemplars)
+        told["wanted"] = {
+            "without": sorted(made_of.wanted.without),
+            "register": made_of.wanted.register,
+            "to": made_of.wanted.to,
+            "length": made_of.wanted.length,
+            "max_tokens": made_of.max_tokens,
+            "continued": _continued(made_of),
+        }
+    return told
+
+
+def _stands_in(hit: Hit, exemplars: Sequence[Exemplar]) -> bool:
+    """Say whether an exemplar was drawn from the hit's document and has nearly all of its words.
+
+    An exemplar is often a part of its document only: what stands in the rest is not told by it.
+    """
+    words = set(hit.text.split())
+    return any(
+        len(words & set(exemplar.text.split())) >= _REPEATED * len(words)
+        for exemplar in exemplars
+        if hit.document in (exemplar.source, exemplar.id)
+    )
+
+
+def _continued(made_of: _Materials) -> list[int]:
+    """Return the chunks whose passages go on where the chunk breaks off."""
+    ends = {hit.chunk.id: hit.chunk.end for hit in made_of.found.hits}
+    return [int(hit.chunk.id) for hit in made_of.hits if hit.chunk.end != ends.get(hit.chunk.id)]
+
+
+def _left_out(made_of: _Materials, items: frozenset[str], labels: Mapping[ChunkId, str]) -> _Materials:
+    """Return the same materials without the parts that a ledger calls by these names."""
+    if not items:
+        return made_of
+    known, n = made_of.profile, len(made_of.turns)
+    return dataclasses.replace(
+        made_of,
+        hits=tuple(
+            hit
+            for hit in made_of.hits
+            if f"[{labels.get(hit.chunk.id, '')}] {hit.document}#{hit.chunk.ordinal}" not in items
+        ),
+        exemplars=tuple(e for e in made_of.exemplars if f"exemplar {e.id}" not in items),
+        blocks=tuple(
+            dataclasses.replace(
+                filled,
+                entries=tuple(e for e in filled.entries if f"{filled.block.name}: {e.item}" not in items),
+            )
+            for filled in made_of.blocks
+        ),
+        turns=tuple(t for i, t in enumerate(made_of.turns, 1) if f"turn {i} ({t.role})" not in items)
+        if n
+        else (),
+        profile=dataclasses.replace(
+            known,
+            style=tuple(line for i, line in enumerate(known.style, 1) if f"style {i}" not in items),
+            # Where there is a summary it stands for the facts, also when none of its lines is left.
+            facts=()
+            if known.summary
+            else tuple(fact for fact in known.facts if f"fact {fact.id}" not in items),
+            summary=tuple(
+                line for line in known.summary if f"facts {'+'.join(map(str, line.facts))}" not in items
+            ),
+        ),
+    )
+
+
+def _as_shown(made_of: _Materials, prompt: Prompt) -> tuple[_Materials, frozenset[str]]:
+    """Return the materials with the passages as a prompt shows them, and the names of parts it has not.
+
+    What did not fit would else come in where another part is left out, and be counted as its influence.
+    """
+    texts = {passage.chunk_id: passage.text for passage in prompt.passages}
+    hits = tuple(
+        dataclasses.replace(hit, chunk=dataclasses.replace(hit.chunk, text=texts[hit.chunk.id]))
+        for hit in made_of.hits
+        if hit.chunk.id in texts
+    )
+    known = made_of.profile
+    names = {
+        *(f"style {i}" for i in range(1, len(known.style) + 1)),
+        *(f"fact {fact.id}" for fact in known.facts),
+        *(f"facts {'+'.join(map(str, line.facts))}" for line in known.summary),
+        *(f"exemplar {exemplar.id}" for exemplar in made_of.exemplars),
+        *(f"turn {i} ({turn.role})" for i, turn in enumerate(made_of.turns, 1)),
+    }
+    shown = {item.item for section in prompt.sections for item in section.items}
+    return dataclasses.replace(made_of, hits=hits), frozenset(names - shown)
+
+
+def _facts_in(item: str) -> list[str]:
+    """Return the numbers of the statements that an item of a ledger stands for."""
+    kind, _, numbers = item.partition(" ")
+    return numbers.split("+") if kind in ("fact", "facts") else []
+
+
+def _is_personal(item: str) -> bool:
+    return item.startswith(("style ", "fact ", "facts "))
+
+
+def _known_to(prompt: Prompt) -> list[str]:
+    """Return the texts a draft may take facts from: request, passages, and what is said of the person."""
+    return [message.content for message in prompt.messages if message.role != "assistant"]
+
+
+def _words_of(length: str) -> int:
+    """Return a length as words; 0 when none is given.  Raises: ConfigError for one that means nothing."""
+    length = length.strip().lower()
+    if not length:
+        return 0
+    if length in _LENGTHS:
+        return _LENGTHS[length]
+    if length.isascii() and length.isdigit() and 0 < int(length) <= 2_000:
+        return int(length)
+    raise ConfigError(
+        f"the length must be {', '.join(_LENGTHS)} or a number of words up to 2000, not {length[:20]!r}",
+        hint="ragperso write --length short 'REQUEST'",
+    )
 
 
 def _ms(seconds: float) -> float:

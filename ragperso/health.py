@@ -14,12 +14,13 @@ import platform
 import re
 import stat
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from ragperso import backends, models
+from ragperso import backends, models, preset
 from ragperso import config as settings
 from ragperso.engine import Engine
 from ragperso.errors import ConfigError, RagpersoError
@@ -64,7 +65,7 @@ def examine(config: settings.Config | None = None, *, user: str | None = None) -
     state = Finding("config", "ok", _config_files())
     if config is None:
         try:
-            config = settings.load()
+            config = settings.load(presets=preset.settings)
         except ConfigError as exc:
             state = _problem("config", exc)
             config = settings.Config()
@@ -282,6 +283,18 @@ def _stored(
             "something was forgotten, but its traces in freed space are not overwritten yet",
             "ragperso doctor --fix",
             repair="cleaning",
+        )
+    waiting, parked = store.extractions()
+    if waiting and config.learn.llm:
+        yield Finding(
+            name, "note", f"{waiting} texts wait for the model", f"ragperso profile refresh --user {name}"
+        )
+    for reason, n in Counter(parked).most_common(3):
+        yield Finding(
+            name,
+            "note",
+            f"the model failed three times on {n} texts: {reason}",
+            f"ragperso profile refresh --user {name}",
         )
     active = store.active_embedder()
     if active is None:

@@ -119,7 +119,58 @@ def m002_keys(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_first_schema, m002_keys)
+_M003 = """
+ALTER TABLE facts ADD COLUMN kind TEXT NOT NULL DEFAULT 'fact';
+ALTER TABLE facts ADD COLUMN subject TEXT NOT NULL DEFAULT '';     -- '' is the person
+ALTER TABLE facts ADD COLUMN slot TEXT NOT NULL DEFAULT '';        -- of one slot the newest holds
+ALTER TABLE facts ADD COLUMN value TEXT NOT NULL DEFAULT '';
+ALTER TABLE facts ADD COLUMN negated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE facts ADD COLUMN confidence REAL NOT NULL DEFAULT 1.0;
+ALTER TABLE facts ADD COLUMN valid_from TEXT;
+ALTER TABLE facts ADD COLUMN valid_to TEXT;                        -- NULL: it still holds
+ALTER TABLE facts ADD COLUMN superseded_by INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE facts ADD COLUMN n_seen INTEGER NOT NULL DEFAULT 1;     -- 0: repeats the one in superseded_by
+ALTER TABLE facts ADD COLUMN detail TEXT NOT NULL DEFAULT '';      -- what its own words say, as JSON
+CREATE INDEX facts_superseded ON facts (superseded_by);
+ALTER TABLE feedback ADD COLUMN detail TEXT NOT NULL DEFAULT '';   -- what it is evidence about, as JSON
+"""
+
+
+def m003_memories(connection: sqlite3.Connection) -> None:
+    """When a statement holds and what took its place; what a mark is evidence about."""
+    for statement in _M003.splitlines():
+        if statement.strip():
+            connection.execute(statement)
+    # Statements of before have no slot yet: the next one to read them weighs them anew.
+    connection.execute(
+        "INSERT OR REPLACE INTO meta SELECT 'facts_stale', '1' WHERE EXISTS (SELECT 1 FROM facts)"
+    )
+
+
+_M004 = """
+CREATE TABLE extractions (             -- what a model has been asked about, or is to be (learn.llm)
+  document_id INTEGER PRIMARY KEY REFERENCES documents(id) ON DELETE CASCADE,
+  read_to INTEGER NOT NULL DEFAULT 0,  -- how far it has been read
+  done INTEGER NOT NULL DEFAULT 0,     -- kept, so that the same text is not read twice
+  tries INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',   -- failed ones, and why the last did
+  at TEXT NOT NULL                     -- of the last change of this row
+);
+"""
+
+
+def m004_extractions(connection: sqlite3.Connection) -> None:
+    """The texts that wait for a model."""
+    for statement in _M004.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_first_schema,
+    m002_keys,
+    m003_memories,
+    m004_extractions,
+)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -20,6 +20,7 @@ from ragperso.types import (
     Query,
     Ranking,
     Rows,
+    Scored,
     Scores,
     Vector,
     Vectors,
@@ -164,4 +165,37 @@ class Generator(Protocol):
 
         ``owner`` names the person: nothing cached for one owner may serve another.
         Raises: ModelUnavailable, ContextOverflow, GenerationTimeout.
+        """
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Says how likely a model finds a text; a generator may be one too."""
+
+    def score(self, messages: Sequence[Message], text: str, *, owner: str) -> Scored:
+        """Return the log-probability of each token of ``text`` as the answer to ``messages``.
+
+        What ``messages`` shares with the last ones of the same ``owner`` is not read again.
+        Raises: ModelUnavailable, ContextOverflow, GenerationTimeout.
+        """
+
+
+@runtime_checkable
+class Constrained(Protocol):
+    """Writes only what a grammar allows; a generator may be one too."""
+
+    def constrained(
+        self,
+        messages: Sequence[Message],
+        grammar: str,
+        *,
+        owner: str,
+        max_tokens: int,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Completion:
+        """Write at most ``max_tokens`` of what ``grammar`` (GBNF, rule ``root``) allows, the likeliest.
+
+        It may give way to :meth:`Generator.generate` and then ends as cancelled; what it read serves nobody
+        afterwards.  Raises: GenerateError for a grammar that cannot be read; ConfigError where the backend
+        knows none; ModelUnavailable, ContextOverflow, GenerationTimeout.
         """

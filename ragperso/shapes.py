@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ragperso.engine import Compared
+    from ragperso.generate.influence import Why
     from ragperso.learn.profile import Entry
     from ragperso.learn.style import StyleCard
     from ragperso.models import ModelFile
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         Answer,
         AuditEvent,
         Citation,
+        Distance,
         Hit,
         IngestReport,
         Interaction,
@@ -138,6 +141,9 @@ def answer(given: Answer, *, explain: bool = False) -> Shape:
         "model": given.model,
         "note": given.note,
     }
+    if given.manner is not None:
+        shape["manner"] = distance(given.manner)
+        shape["unfounded"] = list(given.unfounded)
     if explain:
         shape["prompt"] = prompt(given.prompt) if given.prompt is not None else None
         shape["hits"] = [hit(found) for found in given.hits]
@@ -180,40 +186,124 @@ def profile(known: Profile, entries: Iterable[Entry], addresses: Sequence[str] =
         "name": known.name,
         "languages": list(known.languages),
         "addresses": list(addresses),
-        "facts": [
-            {
-                "id": entry.fact.id,
-                "text": entry.fact.text,
-                "origin": entry.fact.origin,
-                "source": entry.fact.source,
-                "start": entry.fact.start,
-                "end": entry.fact.end,
-                "line": entry.line or None,
-                "at": time(entry.fact.at),
-            }
-            for entry in entries
-        ],
+        "facts": [entry(one) for one in entries],
+        "summary": [{"text": line.text, "facts": list(line.facts)} for line in known.summary],
         "style": list(known.style),
     }
 
 
+def entry(one: Entry) -> Shape:
+    """One statement; ``subject`` is empty for the person, ``valid_to`` null while it holds."""
+    fact = one.fact
+    return {
+        "id": fact.id,
+        "text": fact.text,
+        "origin": fact.origin,
+        "source": fact.source,
+        "start": fact.start,
+        "end": fact.end,
+        "line": one.line or None,
+        "at": time(fact.at),
+        "kind": fact.kind,
+        "subject": fact.subject,
+        "slot": fact.slot,
+        "value": fact.value,
+        "confidence": fact.confidence,
+        "times_said": fact.n_seen,
+        "valid_from": time(fact.valid_from),
+        "valid_to": time(fact.valid_to),
+        "superseded_by": fact.superseded_by or None,
+    }
+
+
 def style(card: StyleCard) -> Shape:
-    """``style``; shares are of sentences, rates per 1,000 words."""
+    """``style``; shares are of sentences, rates per 1,000 words, null where there was nothing to count on.
+
+    ``usual`` is the middle 80 % of people, null where it was not measured; ``audiences`` are whom a greeting
+    or sign-off was used with.
+    """
+    figures = {name: card.figure(name) for name in card.names}
+    ranges = {name: card.usual(name) for name in card.names}
     return {
         "pieces": card.pieces,
         "words": card.words,
         "sentence_words": card.sentence_words,
-        "exclamations": card.exclamations,
-        "questions": card.questions,
-        "dashes": card.dashes,
-        "parentheses": card.parentheses,
-        "ellipses": card.ellipses,
-        "emoji": card.emoji,
+        **{
+            name: figures[name] or 0.0
+            for name in ("exclamations", "questions", "dashes", "parentheses", "ellipses", "emoji")
+        },
         "lists": card.lists,
         "contractions": card.contractions,
+        "figures": {
+            name: {
+                "value": value,
+                "usual": [known.low, known.high] if (known := ranges[name]) is not None else None,
+            }
+            for name, value in figures.items()
+        },
         "languages": [{"language": code, "share": share} for code, share in card.languages],
-        "greetings": [{"greeting": text, "uses": n} for text, n in card.greetings],
-        "signoffs": [{"signoff": text, "uses": n} for text, n in card.signoffs],
+        "registers": [
+            {"register": register, "pieces": n, "median_words": words}
+            for register, n, words in card.registers
+        ],
+        "spelling": card.variant or None,
+        "favourites": [{"word": f.word, "pieces": f.pieces, "times_usual": f.times} for f in card.favourites],
+        "greetings": [
+            {"greeting": p.shape, "uses": p.uses, "audiences": list(p.audiences)} for p in card.greetings
+        ],
+        "signoffs": [
+            {"signoff": p.shape, "uses": p.uses, "audiences": list(p.audiences)} for p in card.signoffs
+        ],
+    }
+
+
+def distance(far: Distance) -> Shape:
+    """How far a draft is from the style card; ``usual`` bounds nine of ten of the person's own pieces."""
+    return {
+        "overall": far.overall,
+        "usual": far.usual,
+        "likeness": far.likeness,
+        "words": far.words,
+        "unlike": far.is_unlike,
+        "deviations": list(far.deviations),
+    }
+
+
+def compared(one: Compared) -> Shape:
+    """One draft of ``write --compare``."""
+    return {
+        "without": list(one.without),
+        "text": one.text,
+        "prompt_tokens": one.prompt_tokens,
+        "manner": distance(one.manner) if one.manner is not None else None,
+        "same_as": one.same_as or None,
+    }
+
+
+def why(found: Why) -> Shape:
+    """``why``; influence is in nats: how much likelier the part made the answer, null where not measured."""
+    return {
+        "interaction": found.interaction.id,
+        "query": found.interaction.query,
+        "answer": found.interaction.answer,
+        "exact": found.is_exact,
+        "sentences": [
+            {"start": s.start, "end": s.end, "label": s.label, "support": round(s.support, 4)}
+            for s in found.sentences
+        ],
+        "parts": [
+            {
+                "item": part.item,
+                "section": part.section,
+                "whole_section": part.is_section,
+                "influence": round(part.nats, 3) if part.nats is not None else None,
+                "by_sentence": [round(value, 3) for value in part.by_sentence],
+            }
+            for part in found.measured.parts
+        ],
+        "loglikelihood": round(found.measured.whole.total, 3),
+        "seconds": round(found.measured.seconds, 2),
+        "without": {"item": found.left_out, "answer": found.counterfactual} if found.left_out else None,
     }
 
 

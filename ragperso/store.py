@@ -40,6 +40,7 @@ from ragperso.types import (
     Ids,
     Interaction,
     Json,
+    Origin,
     StoredDocument,
     Usage,
     Vectors,
@@ -54,8 +55,15 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 # remembers the highest id ever given, so that an erased one stays erased after a move.
 TABLES: Final = (
     "meta", "sources", "documents", "chunks", "keys", "embedders", "embeddings", "interactions",
-    "interaction_documents", "feedback", "facts", "profile", "audit", "sqlite_sequence",
+    "interaction_documents", "feedback", "facts", "extractions", "profile", "audit", "sqlite_sequence",
 )  # fmt: skip
+
+_FACT_FIELDS: Final = (
+    "text", "origin", "start", "end", "at", "kind", "subject", "slot", "value", "negated", "confidence",
+    "valid_from", "valid_to", "superseded_by", "n_seen", "detail",
+)  # fmt: skip
+FACTS_STALE: Final = "facts_stale"  # in meta: statements went, so what they closed has to be weighed anew
+_FACT_TIMES: Final = ("at", "valid_from", "valid_to")
 
 _DOCUMENT = "d.id, d.corpus, d.key, d.source, d.format, d.title, d.ts, d.meta, d.added_at, length(d.text)"
 _CHUNK = (
@@ -104,6 +112,26 @@ class NewDocument:
     modified_at: datetime | None = None
     parent: DocumentId | None = None
     keys: tuple[NewKey, ...] = ()
+
+
+# Of a queue's row: it still waits, and for the text it was taken with.
+_SAME_TEXT: Final = (
+    "document_id = ? AND done = 0 AND (SELECT added_at FROM documents WHERE id = document_id) = ?"
+)
+MAX_TRIES: Final = 3  # failed ones after which a text is left until the person asks for it
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A document that a model is to read for statements, from ``read_to`` on.
+
+    ``version`` tells the document's text apart from one that has taken its place meanwhile.
+    """
+
+    document: DocumentId
+    read_to: int
+    tries: int
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +454,7 @@ class Store:
             }
             db.execute("DELETE FROM chunks WHERE document_id = ?", row)
             db.execute("DELETE FROM keys WHERE document_id = ?", row)
-            db.execute("DELETE FROM facts WHERE document_id = ? AND hidden = 0", row)
+            self._keep_facts(int(row[0]), storable(doc.text))
             kept = {*new.embed_hashes, *(key.embed_hash for key in new.keys)}
             self._drop_orphans(hashes - kept)
             assignments = ", ".join(f"{column} = ?" for column in values)
@@ -576,6 +604,9 @@ class Store:
         if filters.documents:
             where.append("d.key IN (SELECT value FROM json_each(?))")
             parameters.append(json.dumps([storable(key) for key in filters.documents]))
+        if filters.hidden:
+            where.append("d.key NOT IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps([storable(key) for key in filters.hidden]))
         for key, value in filters.meta.items():
             # A list such as tags matches when it holds the value; json_each walks both kinds.
             where.append(
@@ -784,6 +815,9 @@ class Store:
                 ).fetchall()
                 gone = self._remove_interactions([row[0] for row in rows])
             (n_facts,) = db.execute(
+                f"SELECT count(*) FROM facts WHERE n_seen > 0 AND document_id {among}", placed
+            ).fetchone()
+            (n_placed,) = db.execute(
                 f"SELECT count(*) FROM facts WHERE document_id {among}", placed
             ).fetchone()
             chunks = db.execute(
@@ -793,6 +827,8 @@ class Store:
             # Counted first: rows that go by cascade are not in SQLite's own count.
             (n_documents,) = db.execute(f"SELECT count(*) FROM documents WHERE id {among}", placed).fetchone()
             db.execute(f"DELETE FROM documents WHERE id {among}", placed)
+            if n_placed:
+                self.put(FACTS_STALE, "1")
             n_embeddings = self._drop_orphans({row[1] for row in chunks} | {row[0] for row in keys})
             for corpus in {row[0] for row in chunks}:
                 self._bump(corpus)
@@ -935,18 +971,41 @@ class Store:
                     hint="ragperso search --corpus history",
                 )
             db.execute(
-                "INSERT INTO feedback (interaction_id, verdict, edited, at) VALUES (?, ?, ?, ?)",
-                (feedback.interaction, feedback.verdict, storable(feedback.edited), _iso(now)),
+                "INSERT INTO feedback (interaction_id, verdict, edited, at, detail) VALUES (?, ?, ?, ?, ?)",
+                (
+                    feedback.interaction,
+                    feedback.verdict,
+                    storable(feedback.edited),
+                    _iso(now),
+                    storable(feedback.detail),
+                ),
             )
+
+    def feedback_state(self) -> tuple[int, int]:
+        """Return (number of marks, id of the last): different whenever the marks are."""
+        row = self._one("SELECT count(*), coalesce(max(id), 0) FROM feedback")
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    def drop_feedback(self, interaction: str) -> Feedback | None:
+        """Take back the last mark of an exchange; return it, None when there is none."""
+        with self.write() as db:
+            marks = self.feedback(interaction)
+            if not marks:
+                return None
+            db.execute(
+                "DELETE FROM feedback WHERE id = (SELECT max(id) FROM feedback WHERE interaction_id = ?)",
+                (interaction,),
+            )
+            return marks[-1]
 
     def feedback(self, interaction: str | None = None) -> list[Feedback]:
         """Return marks, oldest first."""
         rows = self._all(
-            "SELECT interaction_id, verdict, edited, at FROM feedback WHERE ? IS NULL OR interaction_id = ?"
-            " ORDER BY id",
+            "SELECT interaction_id, verdict, edited, at, detail FROM feedback"
+            " WHERE ? IS NULL OR interaction_id = ? ORDER BY id",
             (interaction, interaction),
         )
-        return [Feedback(row[0], row[1], row[2], _time(row[3])) for row in rows]
+        return [Feedback(row[0], row[1], row[2], _time(row[3]), row[4]) for row in rows]
 
     # ------------------------------------------------------------ profile
 
@@ -954,7 +1013,7 @@ class Store:
         self,
         text: str,
         *,
-        origin: str,
+        origin: Origin,
         now: datetime,
         document: DocumentId | None = None,
         start: int = 0,
@@ -963,53 +1022,206 @@ class Store:
         """Add a statement about the person unless the same text is there (also hidden); return its id."""
         text = storable(text)
         with self.write() as db:
-            old = db.execute("SELECT id FROM facts WHERE text = ?", (text,)).fetchone()
+            old = db.execute(
+                "SELECT id FROM facts WHERE text = ? AND superseded_by = 0 AND valid_to IS NULL", (text,)
+            ).fetchone()
             if old is not None:
                 if origin == "user":  # said again by the person: it is theirs and visible
                     db.execute("UPDATE facts SET hidden = 0, origin = 'user' WHERE id = ?", old)
                 return int(old[0])
+            return self.add_fact(Fact(0, text, origin, "", start, end, now), document)
+
+    def add_fact(self, fact: Fact, document: DocumentId | None = None) -> int:
+        """Add a statement with all its fields but ``id`` and ``source``; return its number.
+
+        ``document`` is where it was said; forgetting that takes the statement along.
+        """
+        with self.write() as db:
+            names = ", ".join(f'"{name}"' for name in _FACT_FIELDS)
             cursor = db.execute(
-                'INSERT INTO facts (text, origin, document_id, start, "end", at) VALUES (?, ?, ?, ?, ?, ?)',
-                (text, origin, document, start, end, _iso(now)),
+                f"INSERT INTO facts (document_id, {names}) VALUES (?{', ?' * len(_FACT_FIELDS)})",
+                (document, *_fact_values(fact)),
             )
             return int(cursor.lastrowid or 0)
 
-    def facts(self) -> list[Fact]:
-        """Return the visible statements, the person's own first, then newest first."""
+    def change_fact(self, fact: Fact) -> None:
+        """Replace every field but the source of the statement with ``fact.id``."""
+        with self.write() as db:
+            assignments = ", ".join(f'"{name}" = ?' for name in _FACT_FIELDS)
+            db.execute(f"UPDATE facts SET {assignments} WHERE id = ?", (*_fact_values(fact), fact.id))
+
+    def move_fact(self, number: int) -> int:
+        """Give a statement's row to a new number, and return it: the old one is free for other words.
+
+        The old row keeps its number and belongs to no document until :meth:`place_fact`.
+        """
+        with self.write() as db:
+            names = ", ".join(f'"{name}"' for name in (*_FACT_FIELDS, "document_id", "hidden"))
+            cursor = db.execute(
+                f"INSERT INTO facts ({names}) SELECT {names} FROM facts WHERE id = ?", (number,)
+            )
+            return int(cursor.lastrowid or 0)
+
+    def place_fact(self, number: int, document: DocumentId | None) -> None:
+        """Say in which document a statement stands, None for what the person said directly."""
+        with self.write() as db:
+            db.execute("UPDATE facts SET document_id = ? WHERE id = ?", (document, number))
+
+    def facts(self, *, repeated: bool = False) -> list[Fact]:
+        """Return the visible statements, superseded ones too, the person's own first, then newest first.
+
+        ``repeated`` adds the rows that say again what another one says.
+        """
+        names = ", ".join(f'f."{name}"' for name in _FACT_FIELDS)
         rows = self._all(
-            "SELECT f.id, f.text, f.origin, coalesce(d.key, ''), f.start, f.\"end\", f.at FROM facts f"
-            " LEFT JOIN documents d ON d.id = f.document_id WHERE f.hidden = 0"
-            " ORDER BY f.origin <> 'user', f.at DESC, f.id"
+            f"SELECT f.id, coalesce(d.key, ''), {names} FROM facts f"
+            " LEFT JOIN documents d ON d.id = f.document_id WHERE f.hidden = 0 AND (f.n_seen > 0 OR ?)"
+            " ORDER BY f.origin <> 'user', f.at DESC, f.id",
+            (repeated,),
         )
-        return [Fact(row[0], row[1], row[2], row[3], row[4], row[5], _time(row[6])) for row in rows]
+        found = []
+        for number, source, *values in rows:
+            told = dict(zip(_FACT_FIELDS, values, strict=True))
+            for name in _FACT_TIMES:
+                told[name] = _time(told[name])
+            told["negated"] = bool(told["negated"])
+            found.append(Fact(id=number, source=source, **told))
+        return found
 
     def remove_facts(self, ids: Sequence[int]) -> int:
-        """Delete the person's own statements and hide mined ones; return how many were there.
+        """Delete what the person said directly and hide what was mined; return how many were there.
 
-        A mined one keeps no text but a hash, so that mining the same document does not bring it back.
+        Whatever repeats a statement goes with it, and what the person had replaced by it in an edit.  A mined
+        one keeps no text but a hash, so that mining the same document does not bring it back.
         """
         n_removed = 0
         with self.write() as db:
-            for fact_id in ids:
-                row = db.execute(
-                    "SELECT origin, text FROM facts WHERE id = ? AND hidden = 0", (fact_id,)
-                ).fetchone()
-                if row is None:
+            left = list(ids)
+            while left:
+                number = left.pop()
+                rows = db.execute(
+                    "SELECT id, origin, document_id, text, detail, superseded_by, n_seen FROM facts"
+                    " WHERE hidden = 0 AND (id = ? OR superseded_by = ?)",
+                    (number, number),
+                ).fetchall()
+                chosen = [row for row in rows if row[0] == number]
+                if not chosen:
                     continue
-                n_removed += 1
-                if row[0] == "user":
-                    db.execute("DELETE FROM facts WHERE id = ?", (fact_id,))
+                if chosen[0][6] == 0:  # a repetition by now: take what it repeats
+                    left.append(chosen[0][5])
+                    chosen = []
+                else:
+                    n_removed += 1
+                    replaced = replaced_by(chosen[0][4])
+                    left += [r[0] for r in rows if r[0] != number and r[6] and content_hash(r[3]) in replaced]
+                    chosen += [r for r in rows if r[0] != number and r[6] == 0]
+                for row in chosen:
+                    if row[1] == "user" and row[2] is None:
+                        db.execute("DELETE FROM facts WHERE id = ?", (row[0],))
+                    else:
+                        db.execute(
+                            "UPDATE facts SET hidden = 1, text = ?, subject = '', slot = '', value = '',"
+                            " detail = '' WHERE id = ?",
+                            (content_hash(row[3]), row[0]),
+                        )
+            if n_removed:
+                self.put(FACTS_STALE, "1")
+        return n_removed
+
+    def drop_facts_of(self, document: DocumentId) -> None:
+        """Delete the visible statements of a document that turned out not to be the person's own."""
+        with self.write() as db:
+            if db.execute("DELETE FROM facts WHERE document_id = ? AND hidden = 0", (document,)).rowcount:
+                self.put(FACTS_STALE, "1")
+
+    def _keep_facts(self, document: int, text: str) -> None:
+        """Move the statements of a document to where its new text has their words; drop the others.
+
+        What still stands there keeps its number and its time: a note that is edited says nothing anew.
+        """
+        with self.write() as db:
+            (old,) = db.execute("SELECT text FROM documents WHERE id = ?", (document,)).fetchone()
+            rows = db.execute(
+                'SELECT id, start, "end" FROM facts WHERE document_id = ? AND hidden = 0', (document,)
+            ).fetchall()
+            for number, start, end in rows:
+                at = _kept_at(old, text, start, end)
+                if at is None:
+                    db.execute("DELETE FROM facts WHERE id = ?", (number,))
+                    self.put(FACTS_STALE, "1")
                 else:
                     db.execute(
-                        "UPDATE facts SET hidden = 1, text = ? WHERE id = ?", (content_hash(row[1]), fact_id)
+                        'UPDATE facts SET start = ?, "end" = ? WHERE id = ?', (at, at + end - start, number)
                     )
-        return n_removed
 
     def is_hidden_fact(self, text: str) -> bool:
         """Say whether the person took this statement out."""
         return (
             self._one("SELECT 1 FROM facts WHERE hidden = 1 AND text = ?", (content_hash(text),)) is not None
         )
+
+    # ------------------------------------------------------------ texts that wait for a model
+
+    def queue_extractions(self, documents: Iterable[DocumentId], now: datetime) -> int:
+        """Let a model read these documents some time; return how many are new to the queue.
+
+        One that is waiting, or was read as it is now, stays as it is; a changed text is read anew.
+        """
+        with self.write() as db:
+            before = db.total_changes
+            db.executemany(
+                "INSERT INTO extractions (document_id, at) VALUES (?, ?) ON CONFLICT (document_id) DO UPDATE"
+                " SET read_to = 0, done = 0, tries = 0, error = '', at = excluded.at"
+                " WHERE at < (SELECT added_at FROM documents WHERE id = document_id)",
+                [(int(document), _iso(now)) for document in documents],
+            )
+            return db.total_changes - before
+
+    def next_extraction(self, *, skip: Iterable[int] = (), parked: bool = False) -> Extraction | None:
+        """Return what to read next: fewest failures first, then the longest waiting.
+
+        ``parked`` takes those that failed ``MAX_TRIES`` times as well.
+        """
+        row = self._one(
+            "SELECT e.document_id, e.read_to, e.tries, d.added_at FROM extractions e"
+            " JOIN documents d ON d.id = e.document_id WHERE e.done = 0 AND (e.tries < ? OR ?)"
+            " AND e.document_id NOT IN (SELECT value FROM json_each(?))"
+            " ORDER BY e.tries, e.at, e.document_id LIMIT 1",
+            (MAX_TRIES, int(parked), json.dumps([int(number) for number in skip])),
+        )
+        return None if row is None else Extraction(DocumentId(row[0]), *row[1:])
+
+    def advance_extraction(
+        self, one: Extraction, now: datetime, *, read_to: int, done: bool = False
+    ) -> Extraction | None:
+        """Note how far a text has been read; return the rest to read.
+
+        None, and nothing noted, when it was forgotten, replaced or read on by another process meanwhile:
+        what was found in it does not count then.  Share a :meth:`write` with what was found.
+        """
+        with self.write() as db:
+            cursor = db.execute(
+                "UPDATE extractions SET read_to = ?, done = ?, tries = 0, error = '', at = ?"
+                f" WHERE {_SAME_TEXT} AND read_to = ?",
+                (read_to, int(done), _iso(now), int(one.document), one.version, one.read_to),
+            )
+            return replace(one, read_to=read_to, tries=0) if cursor.rowcount else None
+
+    def fail_extraction(self, one: Extraction, error: str, now: datetime) -> None:
+        """Note a failed try and its reason, which must hold no text of the person."""
+        with self.write() as db:
+            db.execute(
+                f"UPDATE extractions SET tries = tries + 1, error = ?, at = ? WHERE {_SAME_TEXT}",
+                (storable(error), _iso(now), int(one.document), one.version),
+            )
+
+    def extractions(self) -> tuple[int, list[str]]:
+        """Return how many texts wait for a model, and the reason for each that is parked."""
+        rows = self._all("SELECT tries, error FROM extractions WHERE done = 0 ORDER BY document_id")
+        parked = [str(error) for tries, error in rows if tries >= MAX_TRIES]
+        return len(rows) - len(parked), parked
+
+    # ------------------------------------------------------------ settings of the profile
 
     def profile_values(self) -> dict[str, Json]:
         """Return the settings of the profile: name, languages, addresses."""
@@ -1116,6 +1328,42 @@ def storable(text: str) -> str:
     In a comparison SQLite would end it at the NUL and take "a\\0b" for "a".
     """
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def replaced_by(detail: str) -> frozenset[str]:
+    """Return the hashes of the texts that a statement replaced in an edit; see ``learn/profile.py``."""
+    try:
+        told = json.loads(detail) if detail else {}
+    except ValueError:
+        return frozenset()
+    found = told.get("replaces") if isinstance(told, dict) else None
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+
+def _kept_at(old: str, new: str, start: int, end: int) -> int | None:
+    """Return where ``old[start:end]`` begins in ``new``, in the same sentence as before; None: nowhere."""
+    first = max(old.rfind(mark, 0, start) for mark in ".!?\n") + 1
+    first += len(old[first:start]) - len(old[first:start].lstrip())
+    # The last character may be the full stop itself.
+    ends = [at for mark in ".!?\n" if (at := old.find(mark, max(first, end - 1))) >= 0]
+    sentence = old[first : min(ends, default=len(old))].rstrip()
+    if not sentence:
+        return None
+    whole = rf"(?:\A|(?<=[.!?\n]))[^\S\n]*({re.escape(sentence)})\s*(?=[.!?\n]|\Z)"
+    found = [match.start(1) for match in re.finditer(whole, new)]
+    return min(found, key=lambda place: abs(place - first)) + start - first if found else None
+
+
+def _fact_values(fact: Fact) -> list[Any]:
+    values = []
+    for name in _FACT_FIELDS:
+        value = getattr(fact, name)
+        if name in _FACT_TIMES:
+            value = _iso(value)
+        elif isinstance(value, str):
+            value = storable(value)
+        values.append(value)
+    return values
 
 
 def _json(value: Json) -> str:

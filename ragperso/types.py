@@ -6,6 +6,7 @@ record shows ids and counts only.  Offsets are Python character offsets, end exc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -172,10 +173,11 @@ class Filters:
     until: datetime | None = None
     documents: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()  # keys of documents that are left out
 
     @property
     def is_open(self) -> bool:
-        return not (self.since or self.until or self.documents or self.meta)
+        return not (self.since or self.until or self.documents or self.meta or self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,8 @@ class Turn:
 class Exemplar:
     """A piece of the person's own writing, shown for style.
 
-    ``request`` is what it answered (the received mail, the question), empty when unknown.
+    ``request`` is what it answered (the received mail, the question), empty when unknown.  ``audience`` is
+    whom it was written to, folded: an address or a name.
     """
 
     id: str
@@ -258,19 +261,80 @@ class Exemplar:
     source: str = ""
     ts: datetime | None = None
     title: str = field(default="", repr=False)
+    audience: str = field(default="", repr=False)
+    is_accepted: bool = False  # a draft of the engine that the person took as it was
+    is_shared: bool = False  # not the person's own: the team's, shown while there is little else
+
+
+StatementKind = Literal["preference", "fact", "plan", "relation", "event"]
+Origin = Literal["user", "mined", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing a text says of its speaker or of someone the speaker knows; ``text[start:end]`` is its
+    clause.
+
+    ``slot`` names what it is about, such as ``home``, ``job``, ``name of my sister`` or ``taste: coffee``: of
+    two claims with one subject and one slot the newer holds.  ``value`` is what it says of it, folded; with
+    ``ends`` alone the claim says that something held before is over.
+    """
+
+    start: int
+    end: int
+    kind: StatementKind
+    slot: str = field(repr=False)
+    value: str = field(repr=False)
+    subject: str = field(default="", repr=False)  # "" is who speaks; else a name, or "sister", "boss"
+    negated: bool = False
+    corrects: bool = False  # "actually", "I meant": what was said before was wrong, not merely older
+    certainty: float = 1.0  # 0..1
+    starts: datetime | None = None  # from when it holds, where the text says so
+    ends: datetime | None = None  # until when, where the text says so or a plan's day passes
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One statement the engine believes of the person, with where it came from."""
+    """One statement the engine believes, in the words it was said in, with where it came from.
+
+    It holds from ``valid_from`` to ``valid_to`` (None: still); ``superseded_by`` is the number of the
+    statement that took its place, which stays readable.
+    """
 
     id: int
     text: str = field(repr=False)
-    origin: Literal["user", "mined"] = "user"
+    origin: Origin = "user"
     source: str = ""  # document key, or "" when the person said so directly
     start: int = 0
     end: int = 0
-    at: datetime | None = None
+    at: datetime | None = None  # when it was said
+    kind: StatementKind = "fact"
+    subject: str = field(default="", repr=False)  # "" is the person; else whom they said it about
+    slot: str = field(default="", repr=False)
+    value: str = field(default="", repr=False)
+    negated: bool = False
+    confidence: float = 1.0
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    superseded_by: int = 0
+    n_seen: int = 1  # times it was said; 0: a repetition, kept so that forgetting the other leaves this one
+    detail: str = field(default="", repr=False)  # what its own words say of time, as JSON; learn/profile.py
+
+    def holds(self, at: datetime) -> bool:
+        """Say whether it is believed of the moment ``at``."""
+        return not self.superseded_by and (self.valid_to is None or at < self.valid_to)
+
+
+PersonalPart = Literal["exemplars", "card", "profile", "history", "documents"]
+PERSONAL_PARTS: tuple[PersonalPart, ...] = ("exemplars", "card", "profile", "history", "documents")
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryLine:
+    """One line of the profile's summary and the numbers of the statements it rests on."""
+
+    text: str = field(repr=False)
+    facts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +345,7 @@ class Profile:
     languages: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = field(default=(), repr=False)
     style: tuple[str, ...] = field(default=(), repr=False)  # sentences about how the person writes
+    summary: tuple[SummaryLine, ...] = field(default=(), repr=False)  # the facts in fewer words
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +469,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a draft is from a style card.
+
+    ``overall`` is the mean distance of its figures in standard deviations of the person's own pieces, each
+    figure weighted by how well a text of that length shows it; nine of ten own pieces stay below ``usual``.
+    ``likeness`` is the logarithm of how much likelier the figures and common words are for the person than
+    for others; ``is_unlike`` when it is lower than in nine of ten own pieces.  ``deviations`` say what
+    differs most, as sentences to the person.
+    """
+
+    overall: float
+    likeness: float
+    words: int
+    usual: float
+    is_unlike: bool = False
+    deviations: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What ``ask`` returns: text, evidence, cost, and the id it was recorded under."""
 
@@ -418,11 +502,38 @@ class Answer:
     hits: tuple[Hit, ...] = field(default=(), repr=False)
     model: str = ""
     note: str = ""  # what the engine did with the draft, e.g. replaced an unsupported one
+    manner: Distance | None = None  # of a draft: how far it is from how the person writes
+    unfounded: tuple[str, ...] = field(default=(), repr=False)  # names and numbers that no source has
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How likely a model finds a given text behind a prompt, token by token (teacher forcing).
+
+    ``logprobs`` are natural logarithms, one per token of the text, ``ends`` where in its UTF-8 bytes each
+    token ends; ``n_bytes`` is its length.
+    """
+
+    logprobs: tuple[float, ...]
+    n_bytes: int
+    ends: tuple[int, ...] = ()
+    n_prompt_tokens: int = 0
+    n_cached: int = 0
+
+    @property
+    def total(self) -> float:
+        """Log-likelihood of the whole text in nats."""
+        return sum(self.logprobs)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits the model needs per byte of the text: comparable between models; less is better."""
+        return -self.total / math.log(2) / max(1, self.n_bytes)
 
 
 # ---------------------------------------------------------------- 6 record
 
-Verdict = Literal["good", "bad", "edited"]
+Verdict = Literal["good", "bad", "edited", "followed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,6 +563,7 @@ class Feedback:
     verdict: Verdict
     edited: str = field(default="", repr=False)
     at: datetime | None = None
+    detail: str = field(default="", repr=False)  # what it is evidence about, as JSON; see record/feedback.py
 
 
 # ---------------------------------------------------------------- privacy

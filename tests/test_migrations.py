@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,11 @@ import pytest
 from ragperso import migrations
 from ragperso.errors import SchemaTooNew
 from ragperso.migrations import MIGRATIONS, SCHEMA_VERSION, migrate
+from ragperso.store import NewDocument, Store
+from ragperso.types import Document, Feedback, Interaction
+from tests.older import make_older
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -83,3 +90,41 @@ def test_a_store_of_the_first_schema_gets_keys_and_keeps_its_rows(
     names = [row[1] for row in connection.execute("PRAGMA table_info(keys)")]
     assert names == ["id", "document_id", "corpus", "kind", "start", "end", "text", "embed_hash"]
     connection.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_older_store_keeps_its_statements_and_marks(tmp_path: Path, schema: int) -> None:
+    store = Store(tmp_path / "store.db")
+    document = Document(key="a", text="I live in Leipzig. More.", source="a.md")
+    (number,) = store.put_documents(
+        "documents",
+        [NewDocument(document, (), (), "h", "r1")],
+        embedder_id=store.embedder_id("t", dim=2),
+        vectors={},
+        now=NOW,
+    )
+    store.put_fact("I live in Leipzig.", origin="mined", now=NOW, document=number, start=0, end=18)
+    store.put_fact("Call me Ani.", origin="user", now=NOW)
+    hidden = store.put_fact("More.", origin="mined", now=NOW, document=number, start=19, end=24)
+    store.remove_facts([hidden])
+    store.put_interaction(Interaction("i1", "s", NOW, "q", "q", "a", False, "m"))
+    store.put_feedback(Feedback("i1", "edited", "better"), NOW)
+    facts, marks = store.facts(), store.feedback()
+    store.close()
+    make_older(store.path, schema)
+    old = sqlite3.connect(store.path)
+    assert "slot" not in [row[1] for row in old.execute("PRAGMA table_info(facts)")]
+    old.close()
+    with contextlib.closing(Store(store.path)) as again:
+        assert again.facts() == facts
+        assert again.feedback() == marks
+        assert again.is_hidden_fact("More.")
+        assert again.get("facts_stale") == "1"  # the first who reads them weighs them anew
+        assert [
+            (f.kind, f.slot, f.valid_from, f.valid_to, f.superseded_by, f.n_seen) for f in again.facts()
+        ] == [("fact", "", None, None, 0, 1)] * 2
+
+
+def test_a_new_store_has_nothing_to_weigh_anew(tmp_path: Path) -> None:
+    with contextlib.closing(Store(tmp_path / "store.db")) as store:
+        assert store.get("facts_stale") == ""

@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ragperso.types import (
     Corpus,
     Document,
     DocumentId,
+    Fact,
     Feedback,
     Filters,
     Interaction,
@@ -256,6 +258,8 @@ def test_scrubbing_leaves_no_removed_byte(store: Store, tmp_path: Path) -> None:
         (Filters(since=datetime(2026, 2, 1, tzinfo=timezone.utc)), {"feb"}),
         (Filters(until=datetime(2026, 2, 1, tzinfo=timezone.utc)), {"jan"}),
         (Filters(documents=("jan", "nowhere")), {"jan"}),
+        (Filters(hidden=("jan", "nowhere")), {"feb", "undated"}),
+        (Filters(hidden=("jan",), documents=("jan", "feb")), {"feb"}),
         (Filters(meta={"tags": "Trip"}), {"jan"}),
         (Filters(meta={"speaker": "ana"}), {"feb"}),
         (Filters(meta={"speaker": "ana", "tags": "trip"}), set()),
@@ -317,6 +321,119 @@ def test_a_fact_that_was_taken_out_leaves_a_hash_only_and_can_be_said_again(
     assert store.is_hidden_fact("I live in Rome.")
     store.put_fact("I live in Rome.", origin="user", now=NOW)
     assert [(f.text, f.origin) for f in store.facts()] == [("I live in Rome.", "user")]
+
+
+def test_every_field_of_a_statement_comes_back(store: Store) -> None:
+    document = put(store, "a", "My sister moved to Oslo")
+    fact = Fact(
+        0, "My sister moved to Oslo", "mined", "a", 0, 23, NOW, "event", "sister", "home", "oslo", True, 0.75,
+        NOW - timedelta(days=2), NOW + timedelta(days=2), 7, 3, '{"certainty": 0.75}',
+    )  # fmt: skip
+    number = store.add_fact(fact, document)
+    assert store.facts() == [replace(fact, id=number)]
+    changed = replace(fact, id=number, text="t", slot="s", negated=False, valid_to=None, superseded_by=0)
+    store.change_fact(changed)
+    assert store.facts() == [changed]
+    other = put(store, "b", "t")
+    moved = store.move_fact(number)
+    store.place_fact(number, other)
+    assert store.facts() == [replace(changed, source="b"), replace(changed, id=moved)]
+    store.place_fact(number, None)
+    assert [f.source for f in store.facts()] == ["", "a"]
+
+
+def test_a_statement_said_directly_twice_is_there_once(store: Store) -> None:
+    first = store.put_fact("I keep bees.", origin="mined", now=NOW)
+    assert store.put_fact("I keep bees.", origin="user", now=NOW) == first
+    assert [f.origin for f in store.facts()] == ["user"]
+    store.change_fact(replace(store.facts()[0], superseded_by=9))
+    second = store.put_fact("I keep bees.", origin="user", now=NOW)
+    assert second != first  # what was replaced is not said by being known
+
+
+def test_a_repetition_is_shown_on_request_and_goes_with_what_it_repeats(store: Store) -> None:
+    document = put(store, "a", "I live in Rome. More.")
+    main = store.add_fact(Fact(0, "I live in Rome.", "user", at=NOW))
+    again = store.add_fact(
+        Fact(0, "I still live in Rome.", "mined", "a", 0, 15, NOW, superseded_by=main, n_seen=0), document
+    )
+    assert [f.id for f in store.facts()] == [main]
+    assert {f.id for f in store.facts(repeated=True)} == {main, again}
+    assert store.remove_facts([again]) == 1  # by the number it had before it was said again
+    assert store.facts(repeated=True) == []
+    assert store.is_hidden_fact("I still live in Rome.")
+    assert not store.is_hidden_fact("I live in Rome.")  # nobody but the person said this
+
+
+def test_what_was_replaced_by_something_gone_is_marked_to_be_weighed_anew(store: Store) -> None:
+    for take in ("document", "statement", "new text"):
+        document = put(store, take, "I live in Rome. I live in Oslo.")
+        store.drop("facts_stale")
+        put(store, "unrelated", f"nothing {take}")
+        assert store.get("facts_stale") == ""
+        number = store.add_fact(Fact(0, "I live in Rome.", "mined", take, 0, 15, NOW), document)
+        if take == "document":
+            store.remove_documents([document], answers=True)
+        elif take == "statement":
+            store.remove_facts([number])
+        else:
+            put(store, take, "I live in Oslo.")
+        assert store.get("facts_stale") == "1"
+        assert store.facts() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at"),
+    [
+        ("I live in Rome.", "I live in Rome.", 0),
+        ("I live in Rome. Bye.", "Hello! I live in Rome. Hello.", 7),
+        ("- I live in Rome\n", "# Me\n\n- I live in Rome\n", 8),
+        ("Well, I live in Rome.", "So. Well, I live in Rome!", 10),
+        ("I live in Rome. I live in Rome.", "I live in Rome. So. I live in Rome.", 0),
+        ("I live in Rome.", "I do not think that I live in Rome.", None),
+        ("I live in Rome.", "I live in Rome, they said.", None),
+        ("I live in Rome.", "> I live in Rome.", None),
+        ("I live in Rome.", "I live in Romeo.", None),
+        ("I live in Rome.", "", None),
+    ],
+)
+def test_a_new_text_keeps_what_stands_there_as_before(
+    store: Store, old: str, new: str, at: int | None
+) -> None:
+    document = put(store, "a", old)
+    start = old.index("I live in Rome")
+    number = store.add_fact(Fact(0, "x", "mined", "a", start, start + 14, NOW, n_seen=2), document)
+    later = NOW + timedelta(days=3)
+    put(store, "a", new, ts=later)
+    assert [(f.id, f.start, f.end, f.at) for f in store.facts()] == (
+        [] if at is None else [(number, at, at + 14, NOW)]
+    )
+
+
+def test_the_detail_of_a_mark_and_taking_marks_back(store: Store) -> None:
+    store.put_interaction(exchange(1))
+    store.put_interaction(exchange(2))
+    assert store.feedback_state() == (0, 0)
+    assert store.drop_feedback("i1") is None
+    marks = [
+        Feedback("i1", "good", "", NOW, '{"x": 1}'),
+        Feedback("i2", "bad", "", NOW),
+        Feedback("i1", "bad", "", NOW),
+    ]
+    states = []
+    for mark in marks:
+        store.put_feedback(mark, NOW)
+        states.append(store.feedback_state())
+    assert store.feedback() == marks
+    assert states == [(1, 1), (2, 2), (3, 3)]
+    assert store.drop_feedback("i1") == marks[2]
+    assert store.feedback() == marks[:2]
+    store.put_feedback(marks[2], NOW)
+    assert store.feedback_state() == (3, 4)  # as many as before, and yet another state
+    assert store.drop_feedback("i1") == marks[2]
+    assert store.drop_feedback("i1") == marks[0]
+    assert store.drop_feedback("i1") is None
+    assert store.feedback() == [marks[1]]
 
 
 def test_a_moved_file_keeps_chunks_and_vectors(store: Store) -> None:

@@ -37,7 +37,11 @@ def main() -> None:
         run(sys.executable, "-m", "build", "--wheel", "--outdir", work / "dist", REPOSITORY, cwd=work)
         (wheel,) = (work / "dist").glob("*.whl")
         names = zipfile.ZipFile(wheel).namelist()
-        for needed in ("ragperso/py.typed", "ragperso/samples/people/questions.toml"):
+        for needed in (
+            "ragperso/py.typed",
+            "ragperso/samples/people/questions.toml",
+            "ragperso/presets/tutor/sample/sample.toml",
+        ):
             assert needed in names, f"the wheel lacks {needed}"
         assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "indexes/"))], "too much in it"
         run(sys.executable, "-m", "venv", work / "env", cwd=work)

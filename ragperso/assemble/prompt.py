@@ -3,20 +3,23 @@
 In: a query, hits, exemplars, a profile, the conversation, limits, a token counter.  Out: a :class:`Prompt`.
 Never: reads a disk, calls a model, exceeds the budget, leaves something out without saying so.
 
-Order: system text, profile, exemplars (the same for every question of a person, so a model's cache of them
-stays good) -- then the conversation, the passages and the question.
+Order: system text, profile, blocks of the preset, exemplars (the same for every question of a person, so a
+model's cache of them stays good) -- then the conversation, the passages and the question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ragperso.assemble import templates
+from ragperso.assemble import blocks, templates
+from ragperso.assemble.blocks import Filled, Shown
 from ragperso.assemble.budget import Budget, Count, clip
 from ragperso.errors import BudgetTooSmall
+from ragperso.preset import fill
 from ragperso.types import (
+    ChunkId,
     Dropped,
     Exemplar,
     Hit,
@@ -43,6 +46,8 @@ class _Part:
     detail: str = ""
     passage: Passage | None = None
     exemplar: Exemplar | None = None
+    fact: int = 0
+    shown: Shown | None = None
 
 
 @dataclass(slots=True)
@@ -54,16 +59,25 @@ class _Draft:
     question: str
     name: str
     languages: tuple[str, ...]
+    asked: str = ""  # of a draft: kind, reader and length, as a line behind the request
+    is_template: bool = False  # whether the system text says where the profile and the blocks stand
     style: list[_Part] = field(default_factory=list)
     facts: list[_Part] = field(default_factory=list)
+    blocks: list[_Part] = field(default_factory=list)
     exemplars: list[_Part] = field(default_factory=list)
     turns: list[_Part] = field(default_factory=list)
     passages: list[_Part] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
 
     def messages(self) -> tuple[Message, ...]:
-        profile = templates.render_profile(
-            self.name, self.languages, [p.text for p in self.style], [p.text for p in self.facts]
+        head = blocks.compose(
+            self.system,
+            is_template=self.is_template,
+            name=self.name,
+            languages=self.languages,
+            style=[p.text for p in self.style],
+            facts=[p.text for p in self.facts],
+            shown=[p.shown for p in self.blocks if p.shown is not None],
         )
         shown = [part.exemplar for part in self.exemplars if part.exemplar is not None]
         passages = [part.text for part in self.passages]
@@ -71,17 +85,16 @@ class _Draft:
             # As turns that already happened: a small model goes on in the manner of its "own" answers, where
             # samples described in the system text leave it cold.
             turns: list[Message] = []
-            for exemplar in shown:
+            for exemplar in reversed(shown):  # the best stands next to the request, where it counts most
                 turns.append(Message("user", templates.render_request(exemplar)))
                 turns.append(Message("assistant", templates.clean(exemplar.text)))
-            system = "\n\n".join([self.system, *([profile] if profile else [])])
             return (
-                Message("system", system),
+                Message("system", head),
                 *turns,
-                Message("user", templates.render_write(self.question, passages)),
+                Message("user", templates.render_write(self.question, passages, self.asked)),
             )
         samples = [templates.render_exemplar(exemplar) for exemplar in shown]
-        system = "\n\n".join([self.system, *([profile] if profile else []), *samples])
+        system = "\n\n".join([head, *samples])
         user = templates.render_ask(self.question, passages, [p.text for p in self.turns])
         return (Message("system", system), Message("user", user))
 
@@ -94,6 +107,7 @@ class _Draft:
             (self.exemplars, 0),
             (self.facts, 0),
             (self.style, 0),
+            (self.blocks, 0),
             (self.passages, 0),
         ):
             if len(parts) > keep:
@@ -117,16 +131,30 @@ def assemble(
     count_messages: CountMessages,
     system: str = "",
     task: Literal["ask", "write"] = "ask",
+    register: str = "",
+    to: str = "",
+    n_words: int = 0,
+    labels: Mapping[ChunkId, str] | None = None,
+    template: str = "",
+    preset: Sequence[Filled] = (),
 ) -> Prompt:
     """Return a prompt of at most ``budget.total`` tokens, template included.
 
+    ``labels`` are those of passages that had some before; others are numbered in order.  ``system`` is taken
+    as it is; ``template``, used where there is none, may place the profile and the blocks of a preset.
+
     Raises: BudgetTooSmall, when the system text and the question alone do not fit.
     """
-    built_in = templates.SYSTEM_WRITE if task == "write" else templates.SYSTEM_ASK
+    built_in = templates.SYSTEM_ASK
+    if task == "write":
+        is_known = exemplars or profile.name or profile.facts or profile.style or preset
+        built_in = templates.SYSTEM_WRITE if is_known else templates.SYSTEM_PLAIN
     draft = _Draft(
         task=task,
-        system=clip(templates.clean(system) if system else built_in, budget.system, count),
+        system=clip(templates.clean(system or template) or built_in, budget.system, count),
+        is_template=bool(template and not system),
         question=clip(templates.clean(query.text), budget.question, count),
+        asked=templates.render_asked(register, to, n_words),
         name=templates.one_line(profile.name),
         languages=profile.languages,
     )
@@ -136,11 +164,13 @@ def assemble(
         draft.dropped.append(
             Dropped("the question's end", lost, "it is longer than assemble.question_tokens")
         )
+    for filled in preset:
+        _take_block(draft, filled, query.text, count)
     _take_profile(draft, profile, budget.profile, count)
     _take(draft, draft.exemplars, _exemplar_parts(exemplars, count), budget.exemplars, "exemplar_tokens")
     _take(draft, draft.turns, _turn_parts(turns, count), budget.conversation, "conversation_tokens")
     draft.turns.reverse()  # chosen newest first, told oldest first
-    _take_passages(draft, hits, budget.passages, max_passages, min_relevance, count)
+    _take_passages(draft, hits, budget.passages, max_passages, min_relevance, count, labels or {})
     messages = draft.messages()
     while (tokens := count_messages(messages)) > budget.total:
         if not draft.drop_weakest():
@@ -177,8 +207,28 @@ def _take_profile(draft: _Draft, profile: Profile, limit: int, count: Count) -> 
     style = [_part(f"style {n}", line, count) for n, line in enumerate(profile.style, start=1)]
     _take(draft, draft.style, style, limit, "profile_tokens")
     left = limit - sum(part.tokens for part in draft.style)
-    facts = [_part(f"fact {fact.id}", fact.text, count, detail=fact.source) for fact in profile.facts]
+    told = {part.fact for part in draft.blocks if part.fact}  # once is enough
+    if profile.summary:
+        facts = [
+            _part(f"facts {'+'.join(map(str, line.facts))}", line.text, count)
+            for line in profile.summary
+            if not told.issuperset(line.facts)
+        ]
+    else:
+        facts = [
+            _part(f"fact {fact.id}", fact.text, count, detail=fact.source)
+            for fact in profile.facts
+            if fact.id not in told
+        ]
     _take(draft, draft.facts, facts, left, "profile_tokens")
+
+
+def _take_block(draft: _Draft, filled: Filled, request: str, count: Count) -> None:
+    shown, dropped = blocks.take(filled, request, count)
+    for one in shown:
+        part = _Part(one.item, one.text, one.tokens, detail=one.entry.source, fact=one.entry.fact, shown=one)
+        draft.blocks.append(part)
+    draft.dropped.extend(dropped)
 
 
 def _exemplar_parts(exemplars: Sequence[Exemplar], count: Count) -> list[_Part]:
@@ -197,7 +247,13 @@ def _turn_parts(turns: Sequence[Turn], count: Count) -> list[_Part]:
 
 
 def _take_passages(
-    draft: _Draft, hits: Sequence[Hit], limit: int, max_passages: int, min_relevance: float, count: Count
+    draft: _Draft,
+    hits: Sequence[Hit],
+    limit: int,
+    max_passages: int,
+    min_relevance: float,
+    count: Count,
+    labels: Mapping[ChunkId, str],
 ) -> None:
     left = limit
     for hit in hits:
@@ -211,7 +267,7 @@ def _take_passages(
             reason = f"its relevance {hit.relevance:.2f} is below {min_relevance:.2f}"
             draft.dropped.append(Dropped(item, tokens, reason))
             continue
-        label = str(len(draft.passages) + 1)
+        label = labels.get(hit.chunk.id, str(len(draft.passages) + 1))
         where = templates.provenance(
             hit.document,
             hit.chunk.title,
@@ -247,10 +303,12 @@ def _ledger(draft: _Draft, tokens: int, count: Count) -> tuple[Section, ...]:
     What the chat template and the joins between the parts cost stands in a section of its own.
     """
     asked = 2 if draft.task == "ask" else 1  # the question stands before and behind the passages
-    system, question = count([draft.system, draft.question])
+    text = fill(draft.system, {}) if draft.is_template else draft.system
+    system, question = count([text, draft.question])
     rows = [
         ("system", [LedgerItem("system text", system)]),
         ("profile", [LedgerItem(p.item, p.tokens, p.detail) for p in (*draft.style, *draft.facts)]),
+        ("preset", _by_source(draft.blocks)),
         ("exemplars", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.exemplars]),
         ("conversation", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.turns]),
         ("passages", [LedgerItem(p.item, p.tokens, p.detail) for p in draft.passages]),
@@ -259,6 +317,15 @@ def _ledger(draft: _Draft, tokens: int, count: Count) -> tuple[Section, ...]:
     sections = [Section(name, sum(i.tokens for i in items), tuple(items)) for name, items in rows if items]
     rest = tokens - sum(section.tokens for section in sections)
     return (*sections, Section("template", rest, (LedgerItem("chat template and labels", rest),)))
+
+
+def _by_source(parts: Sequence[_Part]) -> list[LedgerItem]:
+    """Return one line for all entries of a block that have one source."""
+    found: dict[str, LedgerItem] = {}
+    for part in parts:
+        before = found[part.item].tokens if part.item in found else 0
+        found[part.item] = LedgerItem(part.item, before + part.tokens, part.detail)
+    return list(found.values())
 
 
 def _part(item: str, text: str, count: Count, detail: str = "") -> _Part:

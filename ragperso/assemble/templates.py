@@ -23,6 +23,11 @@ SYSTEM_WRITE: Final = (
     "and tone as in what they wrote before. Write only the text itself. "
     "Take facts only from the request and the passages."
 )
+# With nothing known of the person it would be odd to speak of their manner.
+SYSTEM_PLAIN: Final = (
+    "You write the text you are asked for, and only the text itself. "
+    "Take facts only from the request and the passages."
+)
 
 _LANGUAGES: Final = {
     "ar": "Arabic",
@@ -90,6 +95,9 @@ def render_exemplar(exemplar: Exemplar) -> str:
 def render_request(exemplar: Exemplar) -> str:
     """Return what a piece of the person's writing answered, as the request of a draft would put it."""
     kind = exemplar.register or "text"
+    if not exemplar.request and exemplar.title and kind in ("mail", "mail reply"):
+        # What a mail program shows of a mail.  "Write a mail: ..." costs the starter model .5 % more bits.
+        return f"Subject: {one_line(exemplar.title)}"
     if not exemplar.request:
         return f"Write a {kind}: {one_line(exemplar.title)}" if exemplar.title else f"Write a {kind}."
     return f"Write a {kind} to this:\n{one_line(exemplar.request)}"
@@ -132,13 +140,22 @@ def render_ask(question: str, passages: Sequence[str], conversation: Sequence[st
     return "\n\n".join(parts)
 
 
-def render_write(request: str, passages: Sequence[str]) -> str:
-    """Return the user message of a draft."""
+def render_write(request: str, passages: Sequence[str], asked: str = "") -> str:
+    """Return the user message of a draft; ``asked`` is what :func:`render_asked` made."""
     parts = []
     if passages:
         parts.append("Passages from the notes:\n\n" + "\n\n".join(passages))
-    parts.append(request)
+    parts.append(f"{request}\n{asked}" if asked else request)
     return "\n\n".join(parts)
+
+
+def render_asked(register: str, to: str, n_words: int) -> str:
+    """Return kind, reader and length of a draft on one line, empty when nothing is asked for."""
+    kind = f"a {one_line(register)}" if register else ""
+    reader = f"to {one_line(to)}" if to else ""
+    length = f"about {n_words} words" if n_words else ""
+    told = ", ".join(part for part in (" ".join(filter(None, (kind, reader))), length) if part)
+    return f"({told})" if told else ""
 
 
 def one_line(text: str) -> str:

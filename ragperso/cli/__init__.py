@@ -37,7 +37,8 @@ STAGES: Final[dict[str, dict[str, str]]] = {
         "ask": "Answer a question from your documents, with sources.",
         "chat": "Ask in a conversation, with follow-ups.",
         "write": "Draft a text in your own manner.",
-        "feedback": "Mark an answer good or bad, or give your own version.",
+        "why": "Show what each passage, example and statement did to an answer.",
+        "feedback": "Mark an answer good or bad, give your own version, or say which citations you opened.",
     },
     "7  Learn": {
         "remember": "Keep a statement about yourself.",
@@ -55,6 +56,7 @@ STAGES: Final[dict[str, dict[str, str]]] = {
         "status": "Show what is stored and indexed.",
         "doctor": "Find what is wrong, and the command that mends it.",
         "models": "List, fetch and choose models.",
+        "presets": "List kinds of use, and make your own.",
         "eval": "Measure retrieval on questions with known answers.",
         "completion": "Print the completion script of a shell.",
     },

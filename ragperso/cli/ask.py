@@ -19,6 +19,7 @@ from ragperso.cli.common import (
     tell_notes,
     text_or_stdin,
 )
+from ragperso.protocols import Scorer
 
 if TYPE_CHECKING:
     from ragperso.types import Corpus
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 @click.option("--session", "conversation", default="", metavar="NAME", help="Continue this conversation.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="At most so many written.")
 @click.option("--no-stream", is_flag=True, help="Show the checked answer only.")
-@click.option("--explain", is_flag=True, help="Add what the model read.")
+@click.option(
+    "--explain", is_flag=True, help="Add what the model read, and what each part of it did to the answer."
+)
 @click.pass_obj
 def command(
     app: App,
@@ -74,8 +77,15 @@ def command(
         finally:
             draft.wipe()
     tell_notes(session)
+    reason = None
+    if explain and not given.abstained and isinstance(session.engine.generator, Scorer):
+        reason = session.why(given.interaction)
     if app.json:
-        screen.put_json(shapes.answer(given, explain=explain))
+        shape = shapes.answer(given, explain=explain)
+        screen.put_json({**shape, "why": shapes.why(reason)} if reason is not None else shape)
     else:
         show.answer(given, explain=explain)
+        if reason is not None:
+            screen.put()
+            show.why(reason)
     return failures.NOTHING if given.abstained else failures.DONE

@@ -51,7 +51,9 @@ class App:
                 raise ConfigError(
                     f"there is no file {self.config_file}", hint="give --config an existing file"
                 )
-        return settings.load(overrides=overrides, project=project)
+        from ragperso import preset  # imports numpy, which --help need not wait for
+
+        return settings.load(overrides=overrides, project=project, presets=preset.settings)
 
     def engine(self) -> Engine:
         """Return the engine; it is closed when the command ends."""

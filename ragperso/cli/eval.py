@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from ragperso import config as settings
 from ragperso.cli import progress, screen
-from ragperso.cli.common import App, Command
+from ragperso.cli.common import App, Command, Family
 from ragperso.config import Config
 from ragperso.engine import Engine
 from ragperso.evaluate import ablation, datasets, harness, known_items, report
@@ -44,7 +45,76 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, value: Sequence[str]) -
     return found
 
 
-@click.command("eval", cls=Command)
+class _OfFolder(Command):
+    """The measurement of a folder, whose help also names the other ones."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Other measurements"):
+            formatter.write_dl([(f"{name} ...", line) for name, line in _OTHERS.items()])
+        super().format_options(ctx, formatter)
+
+
+class Evaluations(Family):
+    """``eval DIR``, and measurements that have a name of their own.
+
+    Words that begin with none of these names are those of ``eval DIR``, as they always were: a folder called
+    like a measurement is ``./personalization``.
+    """
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if self._first(args) in _OTHERS:
+            return super().make_context(info_name, args, parent, **extra)
+        return of_folder.make_context(info_name, args, parent, **extra)
+
+    def _first(self, args: Sequence[str]) -> str:
+        """Return the first word that is neither an option nor the value of one."""
+        takes_value = {
+            name: not (param.is_flag or param.count)
+            for param in of_folder.params
+            if isinstance(param, click.Option)
+            for name in (*param.opts, *param.secondary_opts)
+        }
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                return ""  # what follows is no name of a measurement
+            if not word.startswith("-") or word == "-":
+                return word
+            if takes_value.get(word):
+                next(words, None)
+        return ""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_OTHERS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _OTHERS:
+            return None
+        found: click.Command = importlib.import_module(f"ragperso.cli.eval_{cmd_name}").command
+        return found
+
+    def get_help(self, ctx: click.Context) -> str:
+        # Of the pages in docs/: a context of the group is made for them by hand.
+        return of_folder.get_help(_of_folder_context(ctx))
+
+
+def _of_folder_context(ctx: click.Context) -> click.Context:
+    return click.Context(
+        of_folder,
+        ctx.parent,
+        ctx.info_name,
+        terminal_width=ctx.terminal_width,
+        max_content_width=ctx.max_content_width,
+        help_option_names=ctx.help_option_names,
+    )
+
+
+_OTHERS: Final = {"personalization": "What is it worth to you? See ragperso eval personalization -h."}
+
+
+@click.command("eval", cls=_OfFolder)
 @click.argument("folder", metavar="DIR", type=FOLDER)
 @click.argument("n", metavar="[N]", required=False, type=click.IntRange(1))
 @click.option(
@@ -104,7 +174,7 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, value: Sequence[str]) -
 )
 @click.option("--seed", metavar="N", type=int, default=0, help="Of the bootstrap and of --make-questions.")
 @click.pass_obj
-def command(
+def of_folder(
     app: App,
     folder: Path,
     n: int | None,
@@ -175,6 +245,9 @@ def command(
         screen.put_json({**report.as_json(scored), "build_s": round(built.seconds, 2), **found})
     else:
         screen.put(screen.safe("\n\n".join([report.as_text(scored), *tables])))
+
+
+command = Evaluations("eval", help=of_folder.help)
 
 
 def _build(engine: Engine, data: DataSet) -> Built:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ragperso import shapes
 from ragperso.cli import screen
 from ragperso.cli.screen import Span, paint
 from ragperso.tokens import content_words, lexical_tokens, stemming_language
 from ragperso.types import Answer, Hit, IngestReport, Prompt, Receipt
+
+if TYPE_CHECKING:
+    from ragperso.generate.influence import Why
 
 SNIPPET_CHARS = 280  # three to four lines of 80 columns
 NOT_SUPPORTED = "(not in your notes)"
@@ -208,6 +212,68 @@ def _item(item: Mapping[str, Any]) -> str:
     text = screen.cut_left(text, room)
     rest = room - screen.cells(text) - 2
     return f"{text}, {screen.cut_left(detail, rest)}" if detail and rest >= 14 else text
+
+
+# ---------------------------------------------------------------- why
+
+_BAR = 12  # columns of the longest bar
+_FELT = 0.1  # nats below which a part did nothing one could tell
+
+
+def why(found: Why) -> None:
+    """Print each sentence with its passages, what each part did, and the answer without the strongest."""
+    answer = found.interaction.answer
+    parts = found.measured.parts
+    for number, sentence in enumerate(found.sentences):
+        mark = f"[{sentence.label}]" if sentence.label else NOT_SUPPORTED
+        screen.put(
+            screen.fill([(screen.safe(answer[sentence.start : sentence.end]), ""), (f" {mark}", "dim")])
+        )
+        pushed = [
+            (part.by_sentence[number], part.item)
+            for part in parts
+            if part.by_sentence and not part.is_section and part.by_sentence[number] >= _FELT
+        ]
+        for nats, item in sorted(pushed, reverse=True)[:3]:
+            screen.put(
+                paint(
+                    f"    {times(nats):>8}  {screen.cut_left(screen.line(item), screen.width() - 14)}", "dim"
+                )
+            )
+    if not found.sentences:
+        screen.put(screen.fill([(screen.safe(answer), "")]))
+    screen.put()
+    most = max((abs(part.nats or 0.0) for part in parts), default=0.0)
+    rows = []
+    for part in parts:
+        name = f"all of {part.section}" if part.is_section else screen.line(part.item)
+        bar = ""
+        if part.nats is not None and most > 0:
+            bar = screen.glyph("█", "#") * round(_BAR * max(0.0, part.nats) / most)
+        told = times(part.nats) if part.nats is not None else "no time"
+        rows.append([part.section, told, bar, screen.cut_left(name, screen.width() - 14 - _BAR - 16)])
+    screen.put(screen.table(rows, head=["section", "likelier", "", "part"], right=[1]))
+    notes = ["likelier: how many times as likely the part made this answer; below 1 it spoke for another one"]
+    if found.measured.n_left:
+        notes.append(
+            f"{screen.plural(found.measured.n_left, 'part')} not measured: --seconds gives more time"
+        )
+    if not found.is_exact:
+        notes.append("the profile or a document has changed since: these are the figures of today's prompt")
+    for note in notes:
+        screen.put(screen.fill([(note, "dim")]))
+    if found.left_out:
+        screen.put()
+        screen.put(paint(f"without {screen.line(found.left_out)}:", "bold"))
+        screen.put(screen.fill([(screen.safe(found.counterfactual), "")], indent="    "))
+
+
+def times(nats: float) -> str:
+    """Return an influence as a factor: 2.3 nats are "10x"."""
+    if nats > 9.2:
+        return ">10000x"
+    factor = math.exp(nats)
+    return f"{factor:.0f}x" if factor >= 10 else f"{factor:.1f}x" if factor >= 0.95 else f"{factor:.2f}x"
 
 
 # ---------------------------------------------------------------- reports

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ragperso import segment
 from ragperso.generate.monitor import FENCE, is_ended, normalise
-from ragperso.tokens import content_words, lexical_tokens, stemming_language
+from ragperso.tokens import content_words, detect_language, lexical_tokens, stemming_language
 from ragperso.types import Passage, Sentence
 
 # Rows are answer sentences, columns windows of passages; values are cosines.
@@ -465,6 +465,20 @@ _CLOSING: Final = re.compile(
 _LOOP: Final = re.compile(r"(\b.{12,160}?)\1+", re.DOTALL)  # a phrase again at once
 _YES_NO: Final = re.compile(r"\W*(?:yes|no|ja|nein|doch|oui|non|si)\b", re.IGNORECASE)
 _ECHO_WORDS: Final = 4  # a shorter match is chance
+
+
+def unfounded(draft: str, known: Sequence[str]) -> list[str]:
+    """Return the names and numbers of a draft that stand in none of the texts it may take facts from.
+
+    In reading order, as they stand there.  A greeting's name is one too: whom to greet is a fact.
+    """
+    language = detect_language(draft)
+    told = "\n".join(known)
+    numbers, names = _numbers(told), {match[0].casefold() for match in _WORD.finditer(told)}
+    found = [n for n in _NUMBER.findall(draft) if not _numbers(n) <= numbers]
+    strange = {name for name in _names(draft, language) if not _is_known(name, names)}
+    found += [match[0] for match in _WORD.finditer(draft) if match[0].casefold() in strange]
+    return sorted(dict.fromkeys(found), key=draft.find)
 
 
 def strip_labels(answer: str) -> str:

@@ -196,18 +196,70 @@ class ServerGenerator:
         """
         if max_tokens < 1:
             raise ValueError("max_tokens must be at least 1")
+        return self._write(
+            prompt.messages,
+            {"temperature": temperature, "seed": seed, **({"stop": list(stop)} if stop else {})},
+            owner=owner,
+            max_tokens=max_tokens,
+            stop=stop,
+            on_text=on_text,
+            is_cancelled=is_cancelled,
+        )
+
+    def constrained(
+        self,
+        messages: Sequence[Message],
+        grammar: str,
+        *,
+        owner: str,
+        max_tokens: int,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Completion:
+        """Write what a GBNF grammar allows; of the servers in use llama-server alone can.
+
+        Raises: ConfigError when it is another one, which would write what it likes; GenerateError for an
+        empty grammar; ModelUnavailable (also for a grammar the server refuses), GenerationTimeout.
+        """
+        if max_tokens < 1:
+            raise ValueError("max_tokens must be at least 1")
+        if not grammar.strip():
+            raise GenerateError("an empty grammar allows nothing")
+        if not isinstance(
+            _field(self._probe("GET", f"{self._address.root}/props"), "default_generation_settings"), dict
+        ):
+            raise ConfigError(
+                "the server at generate.url cannot be bound to a grammar",
+                hint="start llama-server there, or set generate.backend to llama.cpp",
+            )
+        return self._write(
+            messages,
+            {"temperature": 0.0, "seed": 0, "grammar": grammar},
+            owner=owner,
+            max_tokens=max_tokens,
+            is_cancelled=is_cancelled,
+        )
+
+    def _write(
+        self,
+        messages: Sequence[Message],
+        options: Mapping[str, Any],
+        *,
+        owner: str,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+        on_text: Callable[[str], None] | None = None,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Completion:
+        """Send one request and read its answer as it comes."""
         began = time.monotonic()
         body: dict[str, Any] = {
             "model": self._model_name(),
-            "messages": [{"role": m.role, "content": neutralise(m.content)} for m in prompt.messages],
+            "messages": [{"role": m.role, "content": neutralise(m.content)} for m in messages],
             "max_tokens": max_tokens,
-            "temperature": temperature,
-            "seed": seed,
+            **options,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        if stop:
-            body["stop"] = list(stop)
         if self._address.is_local:
             # Nothing that one person's prompt left in the server's cache may serve another: llama-server
             # is told not to reuse, vLLM gets a salt per person.  Others ignore both.
@@ -249,7 +301,7 @@ class ServerGenerator:
         return Completion(
             text=stream.finish(),
             model=self.name,
-            prompt_tokens=prompt_tokens or self.count_messages(prompt.messages),
+            prompt_tokens=prompt_tokens or self.count_messages(messages),
             completion_tokens=_integer(usage.get("completion_tokens")) or n_pieces,
             cached_tokens=cached if is_same_owner else 0,
             finish_reason=finish,

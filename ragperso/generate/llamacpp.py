@@ -10,11 +10,14 @@ slightly different numbers, and greedy decoding turns a tie into another sentenc
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,7 +27,7 @@ from ragperso.generate import native
 from ragperso.generate.chat_format import ChatTemplate, prompt_tokens
 from ragperso.generate.selftest import safe_settings
 from ragperso.generate.stream import TextStream
-from ragperso.types import Completion, Message, Prompt
+from ragperso.types import Completion, Message, Prompt, Scored
 
 # Tokens read at once, and the grain of reuse.  Measured on 2 cores with the starter model: 64, 128, 256 and
 # 512 read equally fast (391-415 tokens/s); 128 notices a cancellation within a third of a second.
@@ -34,6 +37,7 @@ _BLOCK_GPU: Final = 512
 # the starter model (94 MB) wrote 95-126 tokens/s with one thread, 56-100 with two.  Reading gains from all.
 _SMALL_BYTES: Final = 256_000_000
 _TRUSTED_BYTES: Final = 600_000_000  # about a billion parameters in four bits
+_SIDE_TOKENS: Final = 2048  # of the context for grammar-bound texts: 47 MB with the starter model
 _CLOSE_WAIT_S: Final = 10.0  # for a running generation to notice; then the memory is left to the system
 
 _Finish = Literal["stop", "length", "cancelled"]
@@ -49,8 +53,32 @@ class _Engine:
         self.model: native.Model | None = None
         self.template: ChatTemplate | None = None
         self.context: native.Context | None = None
+        self.side: native.Context | None = None  # for grammar-bound texts; empty between them
+        self.n_waiting = 0  # how many want to generate: a grammar-bound text gives way to them
+        self.counting = threading.Lock()
         self.owner: str | None = None
         self.cached: list[int] = []  # tokens of whole prompt blocks in the KV cache
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Be counted among those who wait for their turn."""
+        with self.counting:
+            self.n_waiting += 1
+        try:
+            yield
+        finally:
+            with self.counting:
+                self.n_waiting -= 1
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold ``generating``."""
+        with self.waiting():
+            self.generating.acquire()
+        try:
+            yield
+        finally:
+            self.generating.release()
 
     def close(self) -> None:
         """End a running generation and free everything; a second call does nothing."""
@@ -60,12 +88,13 @@ class _Engine:
         try:
             with self.loading:
                 self.owner, self.cached = None, []
-                if self.context is not None:
-                    self.context.clear()
-                    self.context.free()
+                for context in (self.context, self.side):
+                    if context is not None:
+                        context.clear()
+                        context.free()
                 if self.model is not None:
                     self.model.free()
-                self.context = self.model = self.template = None
+                self.context = self.side = self.model = self.template = None
         finally:
             self.generating.release()
 
@@ -148,9 +177,10 @@ class LlamaCppGenerator:
                 )
             return engine.is_closed or (is_cancelled is not None and is_cancelled())
 
-        while not engine.generating.acquire(timeout=0.1):
-            if should_stop():
-                return Completion("", self.name, len(ids), 0, finish_reason="cancelled")
+        with engine.waiting():
+            while not engine.generating.acquire(timeout=0.1):
+                if should_stop():
+                    return Completion("", self.name, len(ids), 0, finish_reason="cancelled")
         try:
             context, model = self._ready()
             n_cached = self._reuse(context, ids, owner)
@@ -187,10 +217,124 @@ class LlamaCppGenerator:
         finally:
             engine.generating.release()
 
+    def score(self, messages: Sequence[Message], text: str, *, owner: str) -> Scored:
+        """Return how likely the model finds ``text`` as its answer to ``messages``.
+
+        Blocks that the prompt shares with the last one of ``owner`` are not read again.
+        Raises: ModelUnavailable, ContextOverflow (before anything is read), GenerationTimeout.
+        """
+        began = time.monotonic()
+        engine = self._engine
+        prompt = self.tokens(messages)
+        with engine.loading:
+            model, _ = self._loaded()
+            wanted = model.tokenise(text, special=False)
+        n_bytes = len(text.encode("utf-8", "replace"))
+        if not wanted:
+            return Scored((), n_bytes, n_prompt_tokens=len(prompt))
+        self._check_fit(len(prompt), len(wanted))
+
+        def should_stop() -> bool:
+            if time.monotonic() - began > self._settings.timeout_s:
+                raise GenerationTimeout(
+                    f"a text was not scored within {self._settings.timeout_s:g} s",
+                    hint="raise generate.timeout_s",
+                )
+            return engine.is_closed
+
+        with engine.turn():
+            context, _ = self._ready()
+            n_cached = self._reuse(context, prompt, owner)
+            # All but the last token of the prompt: that one predicts the first of the text.
+            last = len(prompt) - 1
+            ids = [*prompt[last:], *wanted[:-1]]
+            logprobs: list[float] = []
+            if self._read(context, prompt[:last], should_stop, logits=False):
+                for start in range(0, len(ids), self._block):
+                    if should_stop():
+                        break
+                    block = ids[start : start + self._block]
+                    logprobs += context.logprobs(block, wanted[start : start + len(block)])
+            if len(logprobs) < len(wanted):
+                raise ModelUnavailable(f"{self.name} was closed")
+            ends = tuple(itertools.accumulate(len(model.piece(token)) for token in wanted))
+            return Scored(tuple(logprobs), n_bytes, ends, len(prompt), n_cached)
+
+    def constrained(
+        self,
+        messages: Sequence[Message],
+        grammar: str,
+        *,
+        owner: str,
+        max_tokens: int,
+        is_cancelled: Callable[[], bool] | None = None,
+    ) -> Completion:
+        """Write what a GBNF grammar allows, in a context of its own that is empty before and afterwards.
+
+        So the cache of the person who is served next stays whole.  As soon as somebody else waits it ends
+        as cancelled.  Raises: GenerateError for a grammar that cannot be read; ModelUnavailable,
+        ContextOverflow, GenerationTimeout.
+        """
+        if max_tokens < 1:
+            raise ValueError("max_tokens must be at least 1")
+        began = time.monotonic()
+        engine = self._engine
+        ids = self.tokens(messages)
+        self._check_fit(len(ids), max_tokens, at_most=_SIDE_TOKENS)
+
+        def should_stop() -> bool:
+            if time.monotonic() - began > self._settings.timeout_s:
+                raise GenerationTimeout(
+                    f"no complete text within {self._settings.timeout_s:g} s",
+                    hint="raise generate.timeout_s",
+                )
+            return engine.is_closed or (is_cancelled is not None and is_cancelled())
+
+        while not engine.generating.acquire(timeout=0.1):
+            if should_stop():
+                return Completion("", self.name, len(ids), 0, finish_reason="cancelled")
+        try:
+            finish: _Finish = "cancelled"
+            written: list[bytes] = []
+            first_token_ms = 0.0
+            context, model = self._aside()
+            sampler = native.Sampler(model, temperature=0.0, seed=0, grammar=grammar)
+            try:
+                todo = list(ids)
+                while not (should_stop() or engine.n_waiting):
+                    context.decode(todo[: self._block], logits=len(todo) <= self._block)
+                    todo = todo[self._block :]
+                    if todo:
+                        continue
+                    token = sampler.next(context)
+                    first_token_ms = first_token_ms or _ms_since(began)
+                    if model.is_end(token):
+                        finish = "stop"
+                        break
+                    written.append(model.piece(token))
+                    if len(written) == max_tokens:
+                        finish = "length"
+                        break
+                    todo = [token]
+            finally:
+                sampler.free()
+                context.clear()
+            return Completion(
+                text=b"".join(written).decode("utf-8", "replace"),
+                model=self.name,
+                prompt_tokens=len(ids),
+                completion_tokens=len(written),
+                finish_reason=finish,
+                first_token_ms=first_token_ms,
+                total_ms=_ms_since(began),
+            )
+        finally:
+            engine.generating.release()
+
     def forget(self, owner: str) -> None:
         """Overwrite what the cache holds of ``owner``; waits for a running generation."""
         engine = self._engine
-        with engine.generating:
+        with engine.turn():
             if engine.owner == owner and engine.context is not None:
                 engine.owner, engine.cached = None, []
                 engine.context.clear()
@@ -229,15 +373,7 @@ class LlamaCppGenerator:
         with engine.loading:
             model, _ = self._loaded()
         if engine.context is None:
-            cores = os.cpu_count() or 1
-            context = native.Context(
-                model,
-                n_ctx=min(self._settings.context_tokens, model.n_ctx_train),
-                n_batch=self._block,
-                threads=self._settings.threads or (1 if model.size_bytes < _SMALL_BYTES else cores),
-                batch_threads=self._settings.threads or cores,
-                flash_attention=self._settings.flash_attention,
-            )
+            context = self._context(model, min(self._settings.context_tokens, model.n_ctx_train))
             try:
                 if self._settings.lora:
                     context.set_adapter(Path(self._settings.lora).expanduser(), self._settings.lora_scale)
@@ -247,8 +383,32 @@ class LlamaCppGenerator:
             engine.context = context
         return engine.context, model
 
-    def _check_fit(self, n_prompt: int, max_tokens: int) -> None:
-        limit = self.context_tokens
+    def _aside(self) -> tuple[native.Context, native.Model]:
+        """Return the context for grammar-bound texts, made at the first call, and the model.
+
+        Without the adapter: what is read for facts is not written in anybody's manner.
+        """
+        engine = self._engine
+        with engine.loading:
+            model, _ = self._loaded()
+        if engine.side is None:
+            n_ctx = min(_SIDE_TOKENS, self._settings.context_tokens, model.n_ctx_train)
+            engine.side = self._context(model, n_ctx)
+        return engine.side, model
+
+    def _context(self, model: native.Model, n_ctx: int) -> native.Context:
+        cores = os.cpu_count() or 1
+        return native.Context(
+            model,
+            n_ctx=n_ctx,
+            n_batch=self._block,
+            threads=self._settings.threads or (1 if model.size_bytes < _SMALL_BYTES else cores),
+            batch_threads=self._settings.threads or cores,
+            flash_attention=self._settings.flash_attention,
+        )
+
+    def _check_fit(self, n_prompt: int, max_tokens: int, *, at_most: int = sys.maxsize) -> None:
+        limit = min(self.context_tokens, at_most)
         if n_prompt + max_tokens > limit:
             raise ContextOverflow(
                 f"{n_prompt} prompt tokens and {max_tokens} to write exceed the context of {limit}",
@@ -267,7 +427,14 @@ class LlamaCppGenerator:
         engine.cached = list(ids[:n]) if context.keep(n) else []
         return len(engine.cached)
 
-    def _read(self, context: native.Context, ids: Sequence[int], should_stop: Callable[[], bool]) -> bool:
+    def _read(
+        self,
+        context: native.Context,
+        ids: Sequence[int],
+        should_stop: Callable[[], bool],
+        *,
+        logits: bool = True,
+    ) -> bool:
         """Read the rest of the prompt block by block; ``False`` when told to stop."""
         cached = self._engine.cached
         for start in range(len(cached), len(ids), self._block):
@@ -275,7 +442,7 @@ class LlamaCppGenerator:
                 return False
             block = ids[start : start + self._block]
             try:
-                context.decode(block, logits=start + len(block) == len(ids))
+                context.decode(block, logits=logits and start + len(block) == len(ids))
             except BaseException:
                 cached.clear()  # a failed decode leaves an empty context
                 raise

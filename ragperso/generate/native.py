@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from ragperso.errors import AdapterMismatch, GenerateError, MissingExtra, ModelUnavailable
 
 # Read by OpenMP when llama.cpp's library loads, so it must be set before.  Threads that wait busily starve
@@ -205,6 +207,31 @@ class Context:
 
         After an error the cache is empty.
         """
+        self._decode(tokens, first_wanted=len(tokens) - 1 if logits else len(tokens))
+
+    def logprobs(self, tokens: Sequence[int], following: Sequence[int]) -> list[float]:
+        """Read ``tokens``; return the log-probability of ``following`` (natural logarithm).
+
+        ``following`` are the tokens that come behind the last ``len(following)`` of ``tokens``, each given
+        all before it.  After an error the cache is empty.
+        """
+        n = len(following)
+        self._decode(tokens, first_wanted=len(tokens) - n)
+        # One float per token of the vocabulary and wanted position; copied, as the next decode reuses it.
+        rows = np.stack(
+            [
+                np.ctypeslib.as_array(
+                    _c.llama_get_logits_ith(self._pointer, len(tokens) - n + i), (self._model.n_vocab,)
+                )
+                for i in range(n)
+            ]
+        )
+        top = rows.max(axis=1)
+        total = np.log(np.exp(rows - top[:, None]).sum(axis=1, dtype=np.float64)) + top
+        chosen = rows[np.arange(n), np.asarray(following)]
+        return [float(value) for value in chosen - total]
+
+    def _decode(self, tokens: Sequence[int], *, first_wanted: int) -> None:
         batch = self._batch
         batch.n_tokens = len(tokens)
         for i, token in enumerate(tokens):
@@ -212,8 +239,7 @@ class Context:
             batch.pos[i] = self.n_past + i
             batch.n_seq_id[i] = 1
             batch.seq_id[i][0] = 0
-            batch.logits[i] = 0
-        batch.logits[len(tokens) - 1] = logits
+            batch.logits[i] = i >= first_wanted
         if code := _c.llama_decode(self._pointer, batch):
             self.clear()
             raise GenerateError(f"llama.cpp failed to decode a batch of {len(tokens)} tokens (code {code})")
@@ -260,16 +286,23 @@ class Context:
 
 
 class Sampler:
-    """Picks the next token: the likeliest at temperature 0, else by chance that ``seed`` fixes."""
+    """Picks the next token: the likeliest at temperature 0, else by chance that ``seed`` fixes.
 
-    def __init__(self, model: Model, *, temperature: float, seed: int) -> None:
+    With a ``grammar`` (GBNF, rule ``root``) only of those that it allows.
+    Raises: GenerateError when llama.cpp cannot read the grammar.
+    """
+
+    def __init__(self, model: Model, *, temperature: float, seed: int, grammar: str | None = None) -> None:
         params = _c.llama_sampler_chain_default_params()
         self._pointer: Any = _c.llama_sampler_chain_init(params)
-        self._add(
-            _c.llama_sampler_init_dry(
-                model._vocab, _DRY_MULTIPLIER, _DRY_BASE, _DRY_ALLOWED, -1, (ctypes.c_char_p * 0)(), 0
+        if grammar is not None:
+            self._bind(model, grammar)
+        else:  # what a grammar makes the model repeat is no loop
+            self._add(
+                _c.llama_sampler_init_dry(
+                    model._vocab, _DRY_MULTIPLIER, _DRY_BASE, _DRY_ALLOWED, -1, (ctypes.c_char_p * 0)(), 0
+                )
             )
-        )
         if temperature <= 0:
             self._add(_c.llama_sampler_init_greedy())
             return
@@ -277,6 +310,20 @@ class Sampler:
         self._add(_c.llama_sampler_init_min_p(_MIN_P, 1))
         self._add(_c.llama_sampler_init_temp(temperature))
         self._add(_c.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+
+    def _bind(self, model: Model, grammar: str) -> None:
+        """Put the grammar first, so that nothing is picked that it does not allow: llama.cpp aborts on it.
+
+        A NUL would end the C string, and of an empty one llama.cpp makes a grammar that allows everything.
+        """
+        data = grammar.encode("utf-8", "replace")
+        pointer = None
+        if data.strip() and b"\0" not in data:
+            pointer = _c.llama_sampler_init_grammar(model._vocab, data, b"root")
+        if not pointer:
+            self.free()
+            raise GenerateError(f"llama.cpp cannot read the grammar of {len(data)} bytes")
+        self._add(pointer)
 
     def _add(self, sampler: Any) -> None:
         if not sampler:

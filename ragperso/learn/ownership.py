@@ -8,18 +8,20 @@ author is nobody's.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import getaddresses
-from typing import Final, Literal
+from typing import Final
 
+from ragperso.registers import Register, fold
 from ragperso.types import Json, StoredDocument
 
-Register = Literal["mail reply", "mail", "post", "chat", "note"]
-
 SELF: Final = frozenset({"user", "me"})  # what chat exports call the person
-_POST_KINDS: Final = frozenset({"post", "blog", "essay", "article-by-me", "draft", "letter"})
+MACHINES: Final = frozenset({"assistant", "chatgpt", "claude", "gemini", "copilot", "bot", "ai", "model"})
+_DESK: Final = frozenset({"agent", "support", "staff", "helpdesk"})
+_MAIL_KINDS: Final = frozenset({"letter"})
+_TICKET_KINDS: Final = frozenset({"ticket", "ticket answer", "support", "case"})
+_POST_KINDS: Final = frozenset({"post", "blog", "essay", "article-by-me", "draft"})
 _NOTE_KINDS: Final = frozenset({"journal", "diary", "note", "note-by-me"})
 _POST_PLACES: Final = frozenset({"writing", "posts", "drafts"})
 _NOTE_PLACES: Final = frozenset({"journal", "diary"})
@@ -58,17 +60,14 @@ def identity_of(values: Mapping[str, Json]) -> Identity:
     return identity([str(a) for a in addresses], [str(name)])
 
 
-def fold(value: str) -> str:
-    """Return a name or address in the form in which two are compared."""
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
-
-
 def register_of(document: StoredDocument, person: Identity) -> Register | None:
     """Return the register of a document the person wrote, None for everything else."""
     meta = document.meta
     kind = fold(str(meta.get("kind") or ""))
     if document.corpus == "exemplars" or kind in ("interaction", "exemplar"):
         return None  # an answer is the model's voice, an exemplar is mined already
+    if kind in _TICKET_KINDS:
+        return "ticket" if _answers_customer(meta, person) else None
     if document.format == "mail" or "from" in meta:
         if not person.has_address(meta.get("from")) or _is_to_self(meta.get("to"), person):
             return None
@@ -77,6 +76,8 @@ def register_of(document: StoredDocument, person: Identity) -> Register | None:
         return "chat" if person.has_name(speaker) else None
     if _is_from_elsewhere(meta, person):
         return None
+    if kind in _MAIL_KINDS:
+        return "mail"
     places = {fold(part) for part in re.split(r"[/\\]", document.source or document.key)[:-1]}
     if kind in _POST_KINDS or places & _POST_PLACES:
         return "post"
@@ -86,6 +87,38 @@ def register_of(document: StoredDocument, person: Identity) -> Register | None:
     if document.format in ("markdown", "text") and name.endswith(_PLAIN_NOTES):
         return "note"
     return None
+
+
+def audience_of(document: StoredDocument, person: Identity) -> str:
+    """Return whom a document is addressed to: the first address or name that is not the person's, folded."""
+    value = document.meta.get("to") or document.meta.get("audience")
+    values = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+    given = [address for _, address in getaddresses([v for v in values if "@" in v])]
+    for address in given or [name for v in values for name in v.split(",")]:
+        found = fold(address)
+        if found and found not in person.addresses | person.names:
+            return found
+    return ""
+
+
+def is_machine(speaker: str) -> bool:
+    """Say whether a speaker is an assistant, whose words are no request of anybody's."""
+    return fold(speaker) in MACHINES
+
+
+def _answers_customer(meta: Mapping[str, Json], person: Identity) -> bool:
+    """Say whether a turn of a ticket is the person's as the one who answers.
+
+    ``user`` is the customer there.  A desk's role alone names nobody, and the agent a ticket is assigned to
+    did not write what the customer says.
+    """
+    speaker = fold(str(meta.get("speaker") or meta.get("role") or ""))
+    authors = [meta.get("author"), meta.get("by"), meta.get("from")]
+    if speaker in _DESK:
+        authors.append(meta.get("agent"))
+    elif speaker:
+        return speaker not in SELF and (person.has_name(speaker) or person.has_address(speaker))
+    return any(person.has_address(a) or (person.has_name(a) and fold(str(a)) not in SELF) for a in authors)
 
 
 def _addresses_in(value: Json) -> set[str]:

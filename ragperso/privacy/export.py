@@ -19,6 +19,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import secrets
 import shutil
@@ -34,7 +35,7 @@ import numpy as np
 from ragperso.errors import PrivacyError, RagpersoError, SchemaTooNew, WorkspaceError
 from ragperso.files import replacing
 from ragperso.migrations import SCHEMA_VERSION
-from ragperso.store import TABLES, Store
+from ragperso.store import FACTS_STALE, TABLES, Store
 from ragperso.types import CORPORA, UserId
 from ragperso.workspace import Workspace, sweep
 
@@ -47,7 +48,7 @@ MAX_RATIO: Final = 200  # of a member above 1 MiB; text packs 3 to 10 times, a b
 MAX_LINE: Final = 256 << 20  # one document is one line
 _MIB: Final = 1 << 20
 _MAX_ID: Final = 1 << 62
-_SINCE: Final = {"keys": 2}  # the schema that brought a table, of those that came after the first
+_SINCE: Final = {"keys": 2, "extractions": 4}  # the schema that brought a table that the first had not
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the archive says once, in its manifest, when it was made
 
 
@@ -286,6 +287,8 @@ def _read_table(store: Store, archive: zipfile.ZipFile, table: str) -> int:
         if not columns or not all(isinstance(column, str) for column in columns):
             raise _damaged(f"{table} has no columns")
         rows = (_row(line, len(columns)) for line in lines)
+        if table == "facts" and "slot" not in columns:
+            store.put(FACTS_STALE, "1")  # as the migration does: statements of before have no slot yet
         if table != "embeddings":
             return store.put_rows(table, columns, rows)
         with archive.open(VECTORS) as matrix:
@@ -305,6 +308,7 @@ def _row(line: bytes, n: int) -> list[Any]:
         fits = (
             value is None
             or isinstance(value, (str, bytes))
+            or (type(value) is float and math.isfinite(value))
             or (
                 type(value) is int and abs(value) < _MAX_ID  # so that ids can still grow
             )

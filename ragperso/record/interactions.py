@@ -99,8 +99,8 @@ def append(
         )
 
 
-def conversation(store: Store, session: str, n_turns: int) -> list[Turn]:
-    """Return the last ``n_turns`` exchanges of ``session`` as turns, oldest first.
+def conversation(store: Store, session: str, n_turns: int, *, before: datetime | None = None) -> list[Turn]:
+    """Return the last ``n_turns`` exchanges of ``session`` (``before`` a moment) as turns, oldest first.
 
     Each gives the question and, when there is one, the answer.  Without a session there is no
     conversation: single questions do not see each other.
@@ -108,7 +108,10 @@ def conversation(store: Store, session: str, n_turns: int) -> list[Turn]:
     if not session or n_turns <= 0:
         return []
     turns = []
-    for one in reversed(store.interactions(session=session, limit=n_turns)):
+    found = store.interactions(session=session, limit=n_turns if before is None else -1)
+    if before is not None:
+        found = [one for one in found if one.asked_at < before][:n_turns]
+    for one in reversed(found):
         turns.append(Turn("user", one.query, one.asked_at))
         if one.answer:
             turns.append(Turn("assistant", one.answer, one.asked_at))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,9 +157,14 @@ def test_chat_remembers_the_conversation_across_calls(people: Run) -> None:
 
 
 def test_write_drafts_and_says_what_it_was_shown(people: Run) -> None:
-    done = people("write", "a line about my bank", "-v")
+    done = people("write", "a line about my bank", "-v", "--without", "exemplars")
     assert done.code == 0
     assert "drawing on " in done.out
+    assert "in the manner of" not in done.out
+    # What is shown as an example is not shown as a source as well, and only sources are extracted from.
+    shown = people("write", "a line about my bank", "-v")
+    assert "bank.md" in shown.out.split("in the manner of")[1]
+    assert "drawing on " not in shown.out
     assert people("write", "a line about my bank", "--json").json["interaction"]
 
 
@@ -183,6 +189,52 @@ def test_remember_then_profile_then_forget_the_statement(people: Run) -> None:
     receipt = people("forget", "--fact", str(number), "--yes", "--json").json
     assert receipt["counts"]["facts"] == 1
     assert number not in [fact["id"] for fact in people("profile", "--json").json["facts"]]
+
+
+def test_what_was_believed_can_be_read_and_asked_about(people: Run, tmp_path: Path) -> None:
+    for name, text in (("a", "I live in Leipzig."), ("b", "I moved to Graz.")):
+        path = tmp_path / "life" / f"{name}.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"# Diary\n\nIt rained. {text} I slept.\n", encoding="utf-8")
+        os.utime(path, (1_700_000_000 + 10_000 * ord(name),) * 2)
+    people("add", str(tmp_path / "life"))
+    held = [fact["text"] for fact in people("profile", "--json").json["facts"]]
+    assert "I moved to Graz." in held
+    assert "I live in Leipzig." not in held
+    assert "lives in Graz" in people("profile").out
+
+    old, new = people("profile", "history", "home", "--json").json["facts"]
+    assert (old["text"], new["text"]) == ("I live in Leipzig.", "I moved to Graz.")
+    assert (old["superseded_by"], old["valid_to"]) == (new["id"], new["valid_from"])
+    assert (new["superseded_by"], new["valid_to"], new["line"]) == (None, None, 3)
+    told = people("profile", "history", "leipzig").out
+    assert "I live in Leipzig." in told
+    assert f"replaced by {new['id']}" in told
+    nothing = people("profile", "history", "zeppelin")
+    assert (nothing.code, nothing.out) == (3, "")
+
+    why = people("profile", "why", str(new["id"]))
+    assert "It rained. I moved to Graz. I slept." in why.out
+    assert "it took the place of:" in why.out
+    assert "I live in Leipzig." in why.out
+    asked = people("profile", "why", str(old["id"]), "--json").json
+    assert [fact["id"] for fact in asked["after"]] == [new["id"]]
+    assert asked["before"] == []
+    assert "It rained." in asked["passage"]
+    unknown = people("profile", "why", "999")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "profile history" in unknown.err
+
+    people("forget", "b.md", "--yes")
+    assert "I live in Leipzig." in [fact["text"] for fact in people("profile", "--json").json["facts"]]
+    assert people("profile", "history", "--json", user="ben").json["facts"] == []
+
+
+def test_a_person_can_be_shared_and_no_longer(people: Run) -> None:
+    assert people("profile", "set", "shared", "yes").out == "shared: yes\n"
+    assert people("profile", "set", "shared", "no", "--json").json == {"set": "shared"}
+    wrong = people("profile", "set", "shared", "maybe")
+    assert (wrong.code, "yes or no" in wrong.err) == (2, True)
 
 
 def test_profile_edit_applies_what_the_editor_saved(

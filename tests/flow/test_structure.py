@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import sqlite3
 import zipfile
@@ -21,6 +23,7 @@ from ragperso.testing import HashEmbedder
 from ragperso.types import UserId
 from ragperso.workspace import Workspace
 from tests.conftest import write_notes
+from tests.older import make_older
 
 CHAT = [
     ("Ana", "Shall we take the early train on Friday?"),
@@ -193,18 +196,37 @@ def test_an_archive_carries_the_keys(lover: Session, tmp_path: Path) -> None:
 
 
 def test_an_archive_of_the_first_schema_is_read(lover: Session, tmp_path: Path) -> None:
+    asked = lover.ask("Who likes plum jam?")
+    lover.feedback(asked.interaction, "good")
+    lover.remember("I live in Leipzig.")
     lover.export(tmp_path / "ana.zip")
+    newer = {"facts": "kind", "feedback": "detail"}  # the first column that came later
     with zipfile.ZipFile(tmp_path / "ana.zip") as new, zipfile.ZipFile(tmp_path / "old.zip", "w") as old:
         manifest = json.loads(new.read("manifest.json"))
         manifest["schema"] = 1
-        del manifest["members"]["keys.jsonl"]
+        for table in ("keys", "extractions"):
+            del manifest["members"][f"{table}.jsonl"]
         for name in new.namelist():
-            if name not in ("keys.jsonl", "manifest.json"):
-                old.writestr(name, new.read(name))
+            if name in ("keys.jsonl", "extractions.jsonl", "manifest.json"):
+                continue
+            data = new.read(name)
+            if first := newer.get(name.removesuffix(".jsonl")):
+                rows = [json.loads(line) for line in data.splitlines()]
+                rows = [row[: rows[0].index(first)] for row in rows]
+                data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+            stated = manifest["members"][name]
+            stated["sha256"], stated["bytes"] = hashlib.sha256(data).hexdigest(), len(data)
+            old.writestr(name, data)
         old.writestr("manifest.json", json.dumps(manifest))
     counts = import_person(tmp_path / "old.zip", tmp_path / "other", UserId("ana"))
-    assert counts["documents"] == 2
+    assert counts["documents"] == 3  # two messages, one exchange
     assert "keys" not in counts
+    with contextlib.closing(
+        Store(Workspace(tmp_path / "other", UserId("ana")).open(create=False).store_path)
+    ) as copy:
+        assert [mark.verdict for mark in copy.feedback()] == ["good"]
+        assert "I live in Leipzig." in {fact.text for fact in copy.facts()}
+        assert copy.get("facts_stale") == "1"
 
 
 def test_a_store_of_the_first_schema_is_searched_and_gets_its_keys_when_files_are_added_again(
@@ -212,11 +234,10 @@ def test_a_store_of_the_first_schema_is_searched_and_gets_its_keys_when_files_ar
 ) -> None:
     path = lover.store.path
     lover.engine.close()
+    make_older(path, 1)
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE keys")
         db.execute("UPDATE sources SET recipe = 'old'")
         db.execute("UPDATE documents SET recipe = 'old'")
-        db.execute("PRAGMA user_version = 1")
     db.close()
     session = make_engine().session("ana", create=False)
     hit = session.search("rye bread with plum jam")[0]

@@ -16,6 +16,7 @@ from ragperso.generate.grounding import (
     strip_echo,
     strip_labels,
     strip_repeats,
+    unfounded,
 )
 from ragperso.types import ChunkId, Passage, Sentence
 
@@ -364,3 +365,49 @@ def test_code_is_supported_as_it_stands_or_not_at_all() -> None:
 def test_a_block_that_was_never_closed_goes_with_its_announcement() -> None:
     assert strip_repeats("It works. Here is how:\n\n```python\nimport a") == "It works."
     assert strip_repeats("```python\nimport a") == ""
+
+
+# ---------------------------------------------------------------- names and numbers without a source
+
+REQUEST = "Write to Tom that the lamp is 2,950 euros and comes on 2026-05-03, by Ana's van."
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "Hi Tom,\n\nthe lamp is 2950 euros. It comes on 3 May 2026 with Ana.\n",
+        "Dear Tom, it is 2.950 euros. Toms van comes on 03.05.2026.",
+        "He said that Ana's van is here.",
+        "",
+    ],
+)
+def test_what_the_request_or_a_passage_says_is_founded(draft: str) -> None:
+    assert unfounded(draft, [REQUEST]) == []
+
+
+def test_each_source_counts() -> None:
+    draft = "I gave Mika 40 euros and Tom the lamp."
+    assert unfounded(draft, [REQUEST, "[1] (cash, 2026)\nMika got 40."]) == []
+    assert unfounded(draft, [REQUEST, "[1] (cash)\nMika got some."]) == ["40"]
+    assert unfounded(draft, []) == ["Mika", "40", "Tom"]
+
+
+def test_strange_names_and_numbers_come_in_reading_order_each_once() -> None:
+    draft = (
+        "Hi Tom,\n\nthe lamp is 2950 euros. Ask Priya at Lamptown before 18:30, or call Priya on 77. "
+        "The other 18:30 train is late.\n"
+    )
+    assert unfounded(draft, [REQUEST]) == ["Priya", "Lamptown", "18:30", "77"]
+
+
+def test_german_nouns_are_no_names() -> None:
+    known = ["Schreibe Frau Petzold einen Dank für das Paket"]
+    draft = (
+        "Liebe Frau Petzold, danke für das Paket und den Kaffee am Morgen. "
+        "Der Schlüssel liegt bei Herrn Krause, die Klingel ist unten. Bis 18 Uhr bin ich da."
+    )
+    assert unfounded(draft, known) == ["Krause", "18"]
+
+
+def test_what_begins_a_sentence_is_no_name() -> None:
+    assert unfounded("Lamps are here. They shine. Come and see them.", []) == []

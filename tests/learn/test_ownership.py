@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ragperso.learn.ownership import Identity, identity, identity_of, register_of
+from ragperso.learn.ownership import Identity, audience_of, identity, identity_of, register_of
 from ragperso.types import DocumentId, StoredDocument
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
@@ -48,6 +48,10 @@ def mail(sender: Any, **more: Any) -> StoredDocument:
         (document("1", "row", speaker="user"), "chat"),
         (document("1", "row", role="user"), "chat"),
         (document("1", "row", kind="post"), "post"),
+        (document("1", "row", kind="letter"), "mail"),
+        (document("1", "row", kind="ticket", speaker="Ana Keller"), "ticket"),
+        (document("1", "row", kind="ticket", role="agent", author="ana@example.org"), "ticket"),
+        (document("1", "row", kind="ticket", **{"from": "Ana <ana@example.org>"}), "ticket"),
         (document("writing/a.docx", "markdown"), "post"),
         (document("/home/ana/Posts/a.md", "markdown"), "post"),
         (document("notes/a.md", "markdown"), "note"),
@@ -74,6 +78,10 @@ def test_what_the_person_wrote(one: StoredDocument, expected: str) -> None:
         document("1", "row", speaker="Assistant"),
         document("1", "row", role="assistant"),
         document("1", "row"),
+        document("1", "row", kind="ticket", speaker="user"),
+        document("1", "row", kind="ticket", speaker="me"),
+        document("1", "row", kind="ticket", role="agent"),
+        document("1", "row", kind="ticket", speaker="Dana", author="Ana Keller"),
         document("writing/a.md", "markdown", author="Someone Else"),
         document("notes/clip.md", "markdown", source="notes/clip.md", url="https://example.org/post"),
         document("notes/paper.pdf"),
@@ -85,6 +93,14 @@ def test_what_the_person_wrote(one: StoredDocument, expected: str) -> None:
 )
 def test_what_is_not_theirs(one: StoredDocument) -> None:
     assert register_of(one, ANA) is None
+
+
+def test_whom_a_document_is_addressed_to() -> None:
+    assert audience_of(mail("ana@example.org", to=["Ana <ana@example.org>", "Jo <Jo@X.example>"]), ANA) == (
+        "jo@x.example"
+    )
+    assert audience_of(document("1", "row", to="Jo Brandt"), ANA) == "jo brandt"
+    assert audience_of(mail("ana@example.org"), ANA) == ""
 
 
 def test_an_address_without_an_at_sign_is_a_name() -> None:

@@ -152,3 +152,19 @@ def test_without_a_session_there_is_no_conversation(store: Store, session: str, 
 
 def test_no_repr_shows_a_word_of_an_exchange() -> None:
     assert "question" not in repr(exchange(1)) + repr(history_document(exchange(1)))
+
+
+def test_a_conversation_can_end_before_a_moment(store: Store) -> None:
+    for number in range(1, 5):
+        record(store, exchange(number))
+    record(store, exchange(9, session="t"))
+
+    def texts(n_turns: int, minute: int) -> list[str]:
+        turns = conversation(store, "s", n_turns, before=NOW + timedelta(minutes=minute))
+        return [turn.text for turn in turns if turn.role == "user"]
+
+    assert texts(2, 3) == ["question 1", "question 2"]  # not the third, which was asked at that moment
+    assert texts(2, 4) == ["question 2", "question 3"]
+    assert texts(9, 99) == ["question 1", "question 2", "question 3", "question 4"]
+    assert texts(2, 1) == []
+    assert texts(0, 99) == []

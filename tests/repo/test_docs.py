@@ -19,6 +19,7 @@ import pytest
 
 from ragperso import config, errors
 from ragperso.cli import cli
+from ragperso.cli.eval import Evaluations, of_folder
 from ragperso.config import Config
 from ragperso.engine import Session
 from ragperso.store import TABLES, Store
@@ -84,13 +85,18 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 COMMANDS = dict(commands())
 
 
+def params_of(command: click.Command) -> list[click.Parameter]:
+    """Return what a command takes; behind the group ``eval`` stands the command ``eval DIR``."""
+    return [*command.params, *(of_folder.params if isinstance(command, Evaluations) else ())]
+
+
 @pytest.mark.parametrize("path", COMMANDS)
 def test_every_command_has_help_and_stands_in_the_docs(path: str) -> None:
     command = COMMANDS[path]
     assert (command.help or "").strip(), f"{path} has no help text"
     page = of(REPOSITORY / "docs" / "cli.md")
     assert f"Usage: {path}" in page
-    for param in command.params:
+    for param in params_of(command):
         if isinstance(param, click.Option):
             assert param.help, f"{path} {param.opts[0]} has no help text"
             assert any(name in page for name in param.opts)
@@ -187,7 +193,7 @@ def test_commands_named_in_the_docs_exist(page: str, line: str) -> None:
     path, options = "ragperso", {name for p in cli.params for name in p.opts}
     while words and not words[0].startswith("-") and f"{path} {words[0]}" in COMMANDS:
         path = f"{path} {words.pop(0)}"
-        options |= {name for p in COMMANDS[path].params for name in (*p.opts, *p.secondary_opts)}
+        options |= {name for p in params_of(COMMANDS[path]) for name in (*p.opts, *p.secondary_opts)}
     if words and not words[0].startswith("-") and not path.count(" "):
         pytest.fail(f"{page}: there is no command {words[0]!r}: {line}")
     for word in words:

@@ -21,8 +21,10 @@ WORDS = {
     "statements",
     "questions",
     "dates",
+    "claims",
+    "registers",
 }
-GROUND = {"workspace", "store", "migrations", "files", "backends", "models"}
+GROUND = {"workspace", "store", "migrations", "files", "backends", "models", "preset"}
 STAGES = {"ingest", "index", "retrieve", "assemble", "generate", "record", "learn", "privacy"}
 SURFACES = {"cli", "evaluate", "shapes", "health", "samples", "testing", "__init__", "__main__"}
 
