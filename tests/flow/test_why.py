@@ -260,8 +260,9 @@ def test_ask_explains_and_why_says_the_same_later(home: Path) -> None:
     again = json.loads(later.stdout)
     assert set(again) == WHY_KEYS
     assert again["exact"] is True
-    assert all(isinstance(part["influence"], float) for part in again["parts"])
-    assert all(len(part["by_sentence"]) == len(again["sentences"]) for part in again["parts"])
+    measured = [part for part in again["parts"] if part["influence"] is not None]
+    assert measured  # how many there was time for depends on the machine
+    assert all(len(part["by_sentence"]) == len(again["sentences"]) for part in measured)
     assert set(again["without"]) == {"item", "answer"}
     assert again["loglikelihood"] == pytest.approx(why["loglikelihood"], abs=0.01)
 
