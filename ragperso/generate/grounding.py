@@ -475,10 +475,10 @@ def unfounded(draft: str, known: Sequence[str]) -> list[str]:
     language = detect_language(draft)
     told = "\n".join(known)
     numbers, names = _numbers(told), {match[0].casefold() for match in _WORD.finditer(told)}
-    found = [n for n in _NUMBER.findall(draft) if not _numbers(n) <= numbers]
+    spots = [(m.start(), m[0]) for m in _NUMBER.finditer(draft) if not _numbers(m[0]) <= numbers]
     strange = {name for name in _names(draft, language) if not _is_known(name, names)}
-    found += [match[0] for match in _WORD.finditer(draft) if match[0].casefold() in strange]
-    return sorted(dict.fromkeys(found), key=draft.find)
+    spots += [(match.start(), match[0]) for match in _WORD.finditer(draft) if match[0].casefold() in strange]
+    return list(dict.fromkeys(word for _, word in sorted(spots)))
 
 
 def strip_labels(answer: str) -> str:

@@ -247,7 +247,7 @@ class Context:
 
     def keep(self, n_tokens: int) -> bool:
         """Drop all but the first ``n_tokens`` of the cache; ``False`` (and empty) when the model cannot."""
-        if n_tokens and _c.llama_memory_seq_rm(self._memory, 0, n_tokens, -1):
+        if 0 < n_tokens <= self.n_past and _c.llama_memory_seq_rm(self._memory, 0, n_tokens, -1):
             self.n_past = n_tokens
             return True
         self.clear()  # recurrent models cannot forget a part
