@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -250,14 +249,13 @@ def live_in_registers(marking: Marking, seed: int, n_marks: int) -> tuple[bool, 
 
 def wilson(values: Sequence[float]) -> str:
     """Return a share with its 95 % interval, as if all questions were independent; those of one person are
-    not, so with wrong marks it is somewhat too narrow.  Source: Wilson 1927, JASA 22, p. 209."""
+    not, so with wrong marks it is somewhat too narrow."""
     n = len(values)
     if not n:
         return "-"
-    p, z = sum(values) / n, 1.96
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return f"{p:.3f} [{max(0.0, middle - half):.3f}, {min(1.0, middle + half):.3f}]"
+    share = sum(values) / n
+    low, high = metrics.wilson(share, n)
+    return f"{share:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def difference(values: Sequence[float]) -> str:

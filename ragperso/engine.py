@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -30,7 +30,7 @@ from ragperso.assemble import budget as budgets
 from ragperso.assemble import exemplars as exemplar_choice
 from ragperso.assemble import templates
 from ragperso.assemble.blocks import Entry, Filled, entries_of
-from ragperso.assemble.prompt import assemble
+from ragperso.assemble.prompt import assemble, passage_item, style_item, turn_item
 from ragperso.config import Config
 from ragperso.errors import (
     ConfigError,
@@ -606,10 +606,14 @@ class Session:
         corpora: Sequence[Corpus] | None = None,
         filters: Filters | None = None,
         session: str = "",
+        own_answers: bool | None = None,
     ) -> SearchResult:
-        """Return hits with the query as it was understood and the time each step took."""
+        """Return hits with the query as it was understood and the time each step took.
+
+        The engine's own answers are among them where a corpus is named, or as ``own_answers`` says.
+        """
         query = self._understand(text, session, filters)
-        return self._retrieve(query, k or self.config.retrieve.k, corpora)
+        return self._retrieve(query, k or self.config.retrieve.k, corpora, own_answers=own_answers)
 
     def _understand(self, text: str, session: str, filters: Filters | None) -> Query:
         turns = interactions.conversation(self.store, session, self.config.record.follow_up_turns)
@@ -629,7 +633,7 @@ class Session:
                 "the query is empty", stage="retrieve", hint="ragperso search 'what to find'"
             )
         if self.store.active_embedder() is None:
-            return SearchResult(query, (), {"embed": 0.0, "retrieve": 0.0, "total": 0.0})
+            return _nothing_found(query)
         started = time.perf_counter()
         config = self.config.retrieve
         understood = understand(query, config)
@@ -776,19 +780,19 @@ class Session:
         session: str,
         wanted: _Wanted,
     ) -> SearchResult:
-        """Retrieve for a prompt, from what it may use."""
+        """Retrieve for a prompt, from what it may use.
+
+        Own answers are no evidence, whichever corpus is left; only who names a corpus wants them.
+        """
         filters = filters or Filters()
         if wanted.hide:
             filters = dataclasses.replace(filters, hidden=tuple(sorted(wanted.hide)))
+        own = bool(corpora)
         if wanted.without:
-            left = [c for c in corpora or ("documents", "history") if c not in wanted.without]
-            if not left:
-                query = self._understand(text, session, filters)
-                return SearchResult(query, (), {"embed": 0.0, "retrieve": 0.0, "total": 0.0})
-            # Own answers are no evidence, whichever corpus is left; only who names a corpus wants them.
-            query = self._understand(text, session, filters)
-            return self._retrieve(query, k or self.config.retrieve.k, left, own_answers=bool(corpora))
-        return self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session)
+            corpora = [c for c in corpora or ("documents", "history") if c not in wanted.without]
+            if not corpora:
+                return _nothing_found(self._understand(text, session, filters))
+        return self.retrieve(text, k=k, corpora=corpora, filters=filters, session=session, own_answers=own)
 
     def _materials(self, found: SearchResult, session: str, wanted: _Wanted, max_tokens: int) -> _Materials:
         """Return what a prompt is made of: the person's part and what was found."""
@@ -868,7 +872,7 @@ class Session:
             if block.facts and "profile" not in wanted.without:
                 now = self.engine.now()
                 entries += [
-                    Entry(f"fact {fact.id}", fact.text, fact.source, fact.id)
+                    Entry(fact.item, fact.text, fact.source, fact.id)
                     for fact in profiles.held(self.store, now)
                     if fact.source not in wanted.hide and presets.is_meant(fact, block.facts)
                 ]
@@ -1106,7 +1110,7 @@ class Session:
         prompt = self._assemble(made_of)
         assembled = _ms(time.perf_counter() - before)
         completion = self._generate(prompt, limit, on_text, is_cancelled)
-        text = grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length")
+        text = _clean_draft(completion)
         answer = self._record(
             found,
             "",
@@ -1140,6 +1144,7 @@ class Session:
         A kind that changes nothing in the prompt is not drafted again.  Parameters as :meth:`write`.
         """
         kinds: list[tuple[PersonalPart, ...]] = [(), *((part,) for part in PERSONAL_PARTS), PERSONAL_PARTS]
+        limit = self._limit(max_tokens, _Wanted(length=_words_of(length)))
         drafted: dict[str, str] = {}
         found = []
         for without in kinds:
@@ -1159,7 +1164,6 @@ class Session:
                 found.append(Compared(without, "", prompt.tokens, same_as=same))
                 continue
             drafted[digest] = name
-            limit = self._limit(max_tokens, _Wanted(length=_words_of(length)))
             text = self._drafted(prompt, limit, is_cancelled)
             manner = self.manner(text, register=register or register_of_request(request))
             found.append(Compared(without, text, prompt.tokens, manner))
@@ -1170,8 +1174,7 @@ class Session:
         return self._drafted(prompt, max_tokens or self.config.generate.max_tokens, None)
 
     def _drafted(self, prompt: Prompt, limit: int, is_cancelled: Callable[[], bool] | None) -> str:
-        completion = self._generate(prompt, limit, None, is_cancelled)
-        return grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length")
+        return _clean_draft(self._generate(prompt, limit, None, is_cancelled))
 
     def score(self, prompt: Prompt, text: str) -> Scored:
         """Return how likely the model finds ``text`` as its answer to ``prompt``.
@@ -1481,10 +1484,8 @@ class Session:
             except GenerationCancelled as stopped:
                 otherwise = grounding.strip_repeats(grounding.strip_labels(stopped.partial), is_cut=True)
             else:
-                is_cut = draft.finish_reason == "length"
-                otherwise = grounding.strip_repeats(draft.text, is_cut=is_cut)
-                if less.task == "ask":  # checked as the answer was
-                    otherwise = self._grounded(draft, less)[0]
+                # Checked as the answer was.
+                otherwise = self._grounded(draft, less)[0] if less.task == "ask" else _clean_draft(draft)
         return influence.Why(
             interaction=asked,
             prompt=prompt,
@@ -1514,8 +1515,8 @@ class Session:
             if number in chunks
         ]
         team = self._team()
-        pieces = {f"exemplar {e.id}": e for e in (team.pieces() if team is not None else ())}
-        pieces |= {f"exemplar {e.id}": e for e in self.pieces()}
+        pieces = {e.item: e for e in (team.pieces() if team is not None else ())}
+        pieces |= {e.item: e for e in self.pieces()}
         shown = [i["item"] for s in asked.ledger["sections"] if s["name"] == "exemplars" for i in s["items"]]
         n_turns = self.config.record.follow_up_turns if "history" not in wanted.without else 0
         found = SearchResult(query, tuple(hits), {})
@@ -1570,11 +1571,12 @@ class Session:
             self.store.queue_extractions(own, self.engine.now())
         return {"exemplars": n_exemplars, "facts": n_facts}
 
-    def _shown(self) -> list[str]:
-        """Return what the engine lately put before the person: pasted back, it is no news of them."""
+    def _shown(self) -> Iterator[str]:
+        """Yield what the engine lately put before the person: pasted back, it is no news of them."""
         recent = self.store.interactions(limit=_SHOWN)
+        yield from (one.answer for one in recent)
         passages = self.store.chunks({chunk for one in recent for chunk in one.chunk_ids})
-        return [*(one.answer for one in recent), *(chunk.text for chunk in passages.values())]
+        yield from (chunk.text for chunk in passages.values())
 
     def _learn_from(self, interaction: Interaction) -> None:
         """Learn what a question says of the person who asked it."""
@@ -1717,7 +1719,7 @@ class Session:
         for document in store.documents(ids=[one.document]):
             text = self._own_words(document)
             said = document.ts or document.added_at
-            shown = self._shown()
+            shown = list(self._shown())  # of one text: each of its pieces is held against it
             for piece in extraction.pieces(text, start=one.read_to, speaker=name, people=people, said=said):
                 if should_stop():
                     return False, n_facts
@@ -1747,8 +1749,7 @@ class Session:
             return asked[0].query.strip() if asked else ""
         if not ownership.register_of(document, ownership.identity_of(self.store.profile_values())):
             return ""
-        text, end = self.store.text(document.id), document.meta.get("forwarded_from")
-        return text[:end] if isinstance(end, int) else text
+        return ownership.own_part(document, self.store.text(document.id))
 
     def _store_exemplars(self, mined: Iterable[tuple[DocumentId | None, Document]]) -> int:
         """Store exemplars that are not there yet; return how many."""
@@ -1839,7 +1840,8 @@ class Session:
     def style(self) -> style.StyleCard:
         """Return the measured habits of the person's writing.  Raises: NotEnoughData."""
         card = self._card()
-        return card if card is not None else style.measure([])
+        # Too few: the error says how many there are.
+        return card if card is not None else style.measure(p.text for p in self.pieces() if not p.is_accepted)
 
     def profile_entries(self) -> list[profiles.Entry]:
         """Return every statement about the person with the place that proves it."""
@@ -1941,6 +1943,15 @@ class Session:
         }
 
 
+def _nothing_found(query: Query) -> SearchResult:
+    return SearchResult(query, (), {"embed": 0.0, "retrieve": 0.0, "total": 0.0})
+
+
+def _clean_draft(completion: Completion) -> str:
+    """Return what a model wrote without the loops that a small one falls into."""
+    return grounding.strip_repeats(completion.text, is_cut=completion.finish_reason == "length")
+
+
 def _stop_if(is_cancelled: Callable[[], bool] | None) -> None:
     """Raise GenerationCancelled once the caller has asked to stop."""
     if is_cancelled is not None and is_cancelled():
@@ -2015,15 +2026,13 @@ def _left_out(made_of: _Materials, items: frozenset[str], labels: Mapping[ChunkI
     """Return the same materials without the parts that a ledger calls by these names."""
     if not items:
         return made_of
-    known, n = made_of.profile, len(made_of.turns)
+    known = made_of.profile
     return dataclasses.replace(
         made_of,
         hits=tuple(
-            hit
-            for hit in made_of.hits
-            if f"[{labels.get(hit.chunk.id, '')}] {hit.document}#{hit.chunk.ordinal}" not in items
+            hit for hit in made_of.hits if passage_item(labels.get(hit.chunk.id, ""), hit) not in items
         ),
-        exemplars=tuple(e for e in made_of.exemplars if f"exemplar {e.id}" not in items),
+        exemplars=tuple(e for e in made_of.exemplars if e.item not in items),
         blocks=tuple(
             dataclasses.replace(
                 filled,
@@ -2031,19 +2040,13 @@ def _left_out(made_of: _Materials, items: frozenset[str], labels: Mapping[ChunkI
             )
             for filled in made_of.blocks
         ),
-        turns=tuple(t for i, t in enumerate(made_of.turns, 1) if f"turn {i} ({t.role})" not in items)
-        if n
-        else (),
+        turns=tuple(t for i, t in enumerate(made_of.turns, 1) if turn_item(i, t) not in items),
         profile=dataclasses.replace(
             known,
-            style=tuple(line for i, line in enumerate(known.style, 1) if f"style {i}" not in items),
+            style=tuple(line for i, line in enumerate(known.style, 1) if style_item(i) not in items),
             # Where there is a summary it stands for the facts, also when none of its lines is left.
-            facts=()
-            if known.summary
-            else tuple(fact for fact in known.facts if f"fact {fact.id}" not in items),
-            summary=tuple(
-                line for line in known.summary if f"facts {'+'.join(map(str, line.facts))}" not in items
-            ),
+            facts=() if known.summary else tuple(fact for fact in known.facts if fact.item not in items),
+            summary=tuple(line for line in known.summary if line.item not in items),
         ),
     )
 
@@ -2061,11 +2064,11 @@ def _as_shown(made_of: _Materials, prompt: Prompt) -> tuple[_Materials, frozense
     )
     known = made_of.profile
     names = {
-        *(f"style {i}" for i in range(1, len(known.style) + 1)),
-        *(f"fact {fact.id}" for fact in known.facts),
-        *(f"facts {'+'.join(map(str, line.facts))}" for line in known.summary),
-        *(f"exemplar {exemplar.id}" for exemplar in made_of.exemplars),
-        *(f"turn {i} ({turn.role})" for i, turn in enumerate(made_of.turns, 1)),
+        *(style_item(i) for i in range(1, len(known.style) + 1)),
+        *(fact.item for fact in known.facts),
+        *(line.item for line in known.summary),
+        *(exemplar.item for exemplar in made_of.exemplars),
+        *(turn_item(i, turn) for i, turn in enumerate(made_of.turns, 1)),
     }
     shown = {item.item for section in prompt.sections for item in section.items}
     return dataclasses.replace(made_of, hits=hits), frozenset(names - shown)

@@ -151,6 +151,24 @@ def _check_cutoff(k: int) -> None:
 # ---------------------------------------------------------------- many questions
 
 
+Z95: Final = 1.959964  # standard deviations that hold the middle 95 % of a normal distribution
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of ``n``; of nothing it is everything.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22;
+    recommended for small n by Brown, Cai & DasGupta 2001.
+    """
+    if not n:
+        return 0.0, 1.0
+    square = Z95 * Z95
+    middle = share + square / (2 * n)
+    half = Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    whole = 1 + square / n
+    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+
 def bootstrap(
     values: Values, *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:

@@ -44,6 +44,7 @@ from ragperso.types import (
     StoredDocument,
     Usage,
     Vectors,
+    as_utc,
 )
 
 BUSY_TIMEOUT_S: Final = 30.0
@@ -1392,9 +1393,7 @@ def _iso(value: datetime | None) -> str | None:
     """Return UTC in one fixed form, so that text order is time order; naive times count as UTC."""
     if value is None:
         return None
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=timezone.utc)
-    return value.astimezone(timezone.utc).isoformat(timespec="microseconds")
+    return as_utc(value).astimezone(timezone.utc).isoformat(timespec="microseconds")
 
 
 def _time(value: str | None) -> datetime | None:

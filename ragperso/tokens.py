@@ -27,9 +27,9 @@ import threading
 import unicodedata
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 # Raise whenever the tokens of any text change: indexes made with another version are rebuilt.
 TOKENS_VERSION: Final = 2
@@ -440,6 +440,11 @@ def content_words(text: str, language: str | None = None) -> set[str]:
     code = stemming_language(text) if language is None else language
     drop = _function_stems(code if code in _STEMMERS else "en")
     return {token for token in lexical_tokens(text, (code,)) if token not in drop}
+
+
+def jaccard(a: Set[Any], b: Set[Any]) -> float:
+    """Return the shared part of both sets together; two empty ones agree."""
+    return len(a & b) / len(a | b) if a or b else 1.0
 
 
 def shingles(text: str, n: int = 3) -> set[int]:

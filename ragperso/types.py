@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Literal, NewType, TypeAlias
 
 import numpy as np
@@ -32,6 +32,11 @@ CORPORA: tuple[Corpus, ...] = ("documents", "history", "exemplars")
 
 Format = Literal["markdown", "text", "rst", "mail", "code", "row"]
 Role = Literal["system", "user", "assistant"]
+
+
+def as_utc(moment: datetime) -> datetime:
+    """Return the time of a record with a zone, so that any two can be compared; a naive one counts as UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 # ---------------------------------------------------------------- 1 ingest
@@ -265,6 +270,11 @@ class Exemplar:
     is_accepted: bool = False  # a draft of the engine that the person took as it was
     is_shared: bool = False  # not the person's own: the team's, shown while there is little else
 
+    @property
+    def item(self) -> str:
+        """What a ledger calls it."""
+        return f"exemplar {self.id}"
+
 
 StatementKind = Literal["preference", "fact", "plan", "relation", "event"]
 Origin = Literal["user", "mined", "model"]
@@ -320,6 +330,11 @@ class Fact:
     n_seen: int = 1  # times it was said; 0: a repetition, kept so that forgetting the other leaves this one
     detail: str = field(default="", repr=False)  # what its own words say of time, as JSON; learn/profile.py
 
+    @property
+    def item(self) -> str:
+        """What a ledger calls it."""
+        return f"fact {self.id}"
+
     def holds(self, at: datetime) -> bool:
         """Say whether it is believed of the moment ``at``."""
         return not self.superseded_by and (self.valid_to is None or at < self.valid_to)
@@ -335,6 +350,11 @@ class SummaryLine:
 
     text: str = field(repr=False)
     facts: tuple[int, ...] = ()
+
+    @property
+    def item(self) -> str:
+        """What a ledger calls it."""
+        return f"facts {'+'.join(map(str, self.facts))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 from ragperso.registers import (
@@ -20,7 +20,7 @@ from ragperso.registers import (
     register_of_text,
 )
 from ragperso.tokens import detect_language, shingles
-from ragperso.types import Exemplar, Hit, Json
+from ragperso.types import Exemplar, Hit, Json, as_utc
 
 # What a piece may gain.  The kind of text outweighs all else together, also when marks double the rest, since
 # how a text sounds depends on what it is more than on what it is about.  Set by that order, not fitted;
@@ -127,7 +127,7 @@ def explain(
     if n < 1:
         return []
     marks = weights or {}
-    now = now or max((_utc(e.ts) for e in (*candidates, *shared) if e.ts), default=None)
+    now = now or max((as_utc(e.ts) for e in (*candidates, *shared) if e.ts), default=None)
     wanted = _Wanted(register, audience, language, now, half_life_days, marks)
     own = _scored(candidates, scores, wanted)
     team = _scored(shared, shared_scores, wanted)
@@ -224,16 +224,12 @@ def _is_for(exemplar: Exemplar, audience: str) -> bool:
 def _recency(exemplar: Exemplar, wanted: _Wanted) -> float:
     if exemplar.ts is None or wanted.now is None:
         return 0.0
-    days = max(0.0, (_utc(wanted.now) - _utc(exemplar.ts)).total_seconds() / 86_400)
+    days = max(0.0, (as_utc(wanted.now) - as_utc(exemplar.ts)).total_seconds() / 86_400)
     return float(0.5 ** (days / max(1e-6, wanted.half_life_days)))
 
 
 def _bounded(value: float) -> float:
     return min(max(value, MARKS[0]), MARKS[1]) if value == value else 1.0
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 # ---------------------------------------------------------------- different from each other

@@ -204,19 +204,17 @@ def _take(draft: _Draft, taken: list[_Part], parts: Sequence[_Part], limit: int,
 
 
 def _take_profile(draft: _Draft, profile: Profile, limit: int, count: Count) -> None:
-    style = [_part(f"style {n}", line, count) for n, line in enumerate(profile.style, start=1)]
+    style = [_part(style_item(n), line, count) for n, line in enumerate(profile.style, start=1)]
     _take(draft, draft.style, style, limit, "profile_tokens")
     left = limit - sum(part.tokens for part in draft.style)
     told = {part.fact for part in draft.blocks if part.fact}  # once is enough
     if profile.summary:
         facts = [
-            _part(f"facts {'+'.join(map(str, line.facts))}", line.text, count)
-            for line in profile.summary
-            if not told.issuperset(line.facts)
+            _part(line.item, line.text, count) for line in profile.summary if not told.issuperset(line.facts)
         ]
     else:
         facts = [
-            _part(f"fact {fact.id}", fact.text, count, detail=fact.source)
+            _part(fact.item, fact.text, count, detail=fact.source)
             for fact in profile.facts
             if fact.id not in told
         ]
@@ -234,7 +232,7 @@ def _take_block(draft: _Draft, filled: Filled, request: str, count: Count) -> No
 def _exemplar_parts(exemplars: Sequence[Exemplar], count: Count) -> list[_Part]:
     parts = []
     for exemplar in exemplars:
-        part = _part(f"exemplar {exemplar.id}", templates.render_exemplar(exemplar), count, exemplar.source)
+        part = _part(exemplar.item, templates.render_exemplar(exemplar), count, exemplar.source)
         part.exemplar = exemplar
         parts.append(part)
     return parts
@@ -243,7 +241,7 @@ def _exemplar_parts(exemplars: Sequence[Exemplar], count: Count) -> list[_Part]:
 def _turn_parts(turns: Sequence[Turn], count: Count) -> list[_Part]:
     """Return turns newest first, so that the newest are kept."""
     newest = list(enumerate(turns, start=1))[::-1]
-    return [_part(f"turn {n} ({turn.role})", templates.render_turn(turn), count) for n, turn in newest]
+    return [_part(turn_item(n, turn), templates.render_turn(turn), count) for n, turn in newest]
 
 
 def _take_passages(
@@ -291,7 +289,7 @@ def _take_passages(
             lost = tokens - count([text])[0]
             draft.dropped.append(Dropped(f"the end of {item}", lost, f"assemble.passage_tokens ({limit})"))
         rendered = templates.render_passage(passage(text))
-        part = _part(f"[{label}] {item}", rendered, count, detail=f"relevance {hit.relevance:.2f}")
+        part = _part(passage_item(label, hit), rendered, count, detail=f"relevance {hit.relevance:.2f}")
         part.passage = passage(text)
         draft.passages.append(part)
         left -= part.tokens
@@ -326,6 +324,21 @@ def _by_source(parts: Sequence[_Part]) -> list[LedgerItem]:
         before = found[part.item].tokens if part.item in found else 0
         found[part.item] = LedgerItem(part.item, before + part.tokens, part.detail)
     return list(found.values())
+
+
+def passage_item(label: str, hit: Hit) -> str:
+    """Return what a ledger calls a passage."""
+    return f"[{label}] {hit.document}#{hit.chunk.ordinal}"
+
+
+def style_item(n: int) -> str:
+    """Return what a ledger calls the ``n``-th sentence about the person's manner."""
+    return f"style {n}"
+
+
+def turn_item(n: int, turn: Turn) -> str:
+    """Return what a ledger calls the ``n``-th turn of the conversation."""
+    return f"turn {n} ({turn.role})"
 
 
 def _part(item: str, text: str, count: Count, detail: str = "") -> _Part:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragperso.errors import NotEnoughData
+from ragperso.metrics import wilson
 
 GRAMS: Final = (
     2,
@@ -50,20 +51,10 @@ class Share:
 
 
 def share(n_right: int, n: int) -> Share:
-    """Return a share with its interval; of nothing the interval is everything.
-
-    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22;
-    recommended for small n by Brown, Cai & DasGupta 2001.
-    """
+    """Return a share with its interval by :func:`ragperso.metrics.wilson`."""
     if not 0 <= n_right <= n:
         raise ValueError("a share counts part of a whole")
-    if n == 0:
-        return Share(0, 0, 0.0, 1.0)
-    z = 1.959964
-    p = n_right / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Share(n_right, n, max(0.0, middle - half), min(1.0, middle + half))
+    return Share(n_right, n, *wilson(n_right / n if n else 0.0, n))
 
 
 @dataclass(frozen=True, slots=True)

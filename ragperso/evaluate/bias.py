@@ -33,6 +33,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ragperso import tokens
 from ragperso.engine import OWN_ANSWERS, Session
 from ragperso.errors import ContextOverflow, NotEnoughData, UnreadableDocument
 from ragperso.metrics import Interval
@@ -61,7 +62,6 @@ WORST: Final = 10
 
 _RETRIEVAL_SHARE: Final = 0.5
 _MIN_NAMES: Final = 4  # unknown ones of a gender, of each group
-_NEUTRAL: Final = "neutral"
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _SPOKEN: Final = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _CHOICE: Final = re.compile(r"\{([^{}|]{0,40})\|([^{}|]{0,40})\}")
@@ -426,8 +426,7 @@ def overlap(first: Sequence[int], second: Sequence[int]) -> float:
 
 def jaccard(first: Iterable[Any], second: Iterable[Any]) -> float:
     """Return the shared part of both together; two empty ones agree."""
-    first, second = set(first), set(second)
-    return len(first & second) / len(first | second) if first or second else 1.0
+    return tokens.jaccard(set(first), set(second))
 
 
 def turned_pairs(first: Sequence[int], second: Sequence[int]) -> float:

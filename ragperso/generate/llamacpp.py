@@ -169,14 +169,12 @@ class LlamaCppGenerator:
         ids = self.tokens(prompt.messages)
         self._check_fit(len(ids), max_tokens)
 
-        def should_stop() -> bool:
-            if time.monotonic() - began > self._settings.timeout_s:
-                raise GenerationTimeout(
-                    f"no complete answer within {self._settings.timeout_s:g} s",
-                    hint="raise generate.timeout_s, or lower generate.max_tokens",
-                )
-            return engine.is_closed or (is_cancelled is not None and is_cancelled())
-
+        should_stop = self._watch(
+            began,
+            "no complete answer",
+            "raise generate.timeout_s, or lower generate.max_tokens",
+            is_cancelled,
+        )
         with engine.waiting():
             while not engine.generating.acquire(timeout=0.1):
                 if should_stop():
@@ -234,14 +232,7 @@ class LlamaCppGenerator:
             return Scored((), n_bytes, n_prompt_tokens=len(prompt))
         self._check_fit(len(prompt), len(wanted))
 
-        def should_stop() -> bool:
-            if time.monotonic() - began > self._settings.timeout_s:
-                raise GenerationTimeout(
-                    f"a text was not scored within {self._settings.timeout_s:g} s",
-                    hint="raise generate.timeout_s",
-                )
-            return engine.is_closed
-
+        should_stop = self._watch(began, "a text was not scored", "raise generate.timeout_s")
         with engine.turn():
             context, _ = self._ready()
             n_cached = self._reuse(context, prompt, owner)
@@ -282,14 +273,7 @@ class LlamaCppGenerator:
         ids = self.tokens(messages)
         self._check_fit(len(ids), max_tokens, at_most=_SIDE_TOKENS)
 
-        def should_stop() -> bool:
-            if time.monotonic() - began > self._settings.timeout_s:
-                raise GenerationTimeout(
-                    f"no complete text within {self._settings.timeout_s:g} s",
-                    hint="raise generate.timeout_s",
-                )
-            return engine.is_closed or (is_cancelled is not None and is_cancelled())
-
+        should_stop = self._watch(began, "no complete text", "raise generate.timeout_s", is_cancelled)
         while not engine.generating.acquire(timeout=0.1):
             if should_stop():
                 return Completion("", self.name, len(ids), 0, finish_reason="cancelled")
@@ -330,6 +314,19 @@ class LlamaCppGenerator:
             )
         finally:
             engine.generating.release()
+
+    def _watch(
+        self, began: float, what: str, hint: str, is_cancelled: Callable[[], bool] | None = None
+    ) -> Callable[[], bool]:
+        """Return what says whether to stop: closed or cancelled; past the time limit it raises."""
+        limit_s, engine = self._settings.timeout_s, self._engine
+
+        def should_stop() -> bool:
+            if time.monotonic() - began > limit_s:
+                raise GenerationTimeout(f"{what} within {limit_s:g} s", hint=hint)
+            return engine.is_closed or (is_cancelled is not None and is_cancelled())
+
+        return should_stop
 
     def forget(self, owner: str) -> None:
         """Overwrite what the cache holds of ``owner``; waits for a running generation."""

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Final
 
 from ragperso.dates import MONTHS
+from ragperso.types import as_utc
 
 _ISO: Final = re.compile(
     r"(\d{4})(?:([-/.]?)(\d{1,2})\2(\d{1,2})|-(\d{2}))"
@@ -82,7 +83,7 @@ def _parse(value: object) -> datetime | None:
 
 
 def _utc(moment: datetime) -> datetime:
-    return (moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment).astimezone(timezone.utc)
+    return as_utc(moment).astimezone(timezone.utc)
 
 
 def _epoch(number: float) -> datetime | None:

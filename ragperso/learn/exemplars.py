@@ -10,18 +10,18 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import pairwise
 from math import ceil
 from typing import Final
 
 from ragperso.config import Learn
 from ragperso.files import content_hash
-from ragperso.learn.ownership import Identity, audience_of, identity, is_machine, register_of
+from ragperso.learn.ownership import Identity, audience_of, identity, is_machine, own_part, register_of
 from ragperso.registers import Register, fold, greeted_in, register_of_text
 from ragperso.segment import blocks, sentences
-from ragperso.tokens import detect_language, shingles
-from ragperso.types import Document, DocumentId, StoredDocument
+from ragperso.tokens import detect_language, jaccard, shingles
+from ragperso.types import Document, DocumentId, StoredDocument, as_utc
 
 MAX_REQUEST_CHARS: Final = 400  # of what an exemplar answers: enough to see what was asked
 MAX_PER_DOCUMENT: Final = 12  # so that one long journal does not drown everything else
@@ -164,8 +164,7 @@ def _pieces_of(
 ) -> Iterator[_Piece]:
     """Yield the pieces of a document that stands alone."""
     if register in ("mail", "mail reply", "ticket"):
-        end = document.meta.get("forwarded_from")  # behind it stand someone else's words
-        own = text[:end] if isinstance(end, int) else text
+        own = own_part(document, text)
         found = _cut(clean_mail(own), config)[:1]  # a mail is one piece; the rest of a long one is a text
         subject = str(document.meta.get("subject") or document.title)
         if found and _TICKET_SUBJECT.search(subject[:200]) and register_of_text(found[0]) == "ticket":
@@ -407,8 +406,7 @@ def _request_in(text: str) -> str:
 
 
 def _time_of(document: StoredDocument) -> datetime:
-    moment = document.ts or document.added_at
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+    return as_utc(document.ts or document.added_at)
 
 
 # ---------------------------------------------------------------- what repeats
@@ -444,14 +442,9 @@ def _without_repeats(pieces: Sequence[_Piece]) -> list[_Piece]:
         ordered = sorted(grams, key=lambda gram: (n_with[gram], gram))
         prefix = ordered[: len(ordered) - ceil(SAME_PIECE * len(ordered)) + 1]
         near = {other for gram in prefix for other in by_gram[gram]}
-        if any(_jaccard(grams, all_grams[other]) >= SAME_PIECE for other in near):
+        if any(jaccard(grams, all_grams[other]) >= SAME_PIECE for other in near):
             continue
         kept.append(index)
         for gram in prefix:
             by_gram[gram].append(index)
     return [pieces[index] for index in reversed(kept)]
-
-
-def _jaccard(a: set[int], b: set[int]) -> float:
-    n_shared = len(a & b)
-    return n_shared / (len(a) + len(b) - n_shared)

@@ -640,11 +640,6 @@ class Shown:
         return max(hits.values(), default=0) >= OWN_SHARE * len(runs)
 
 
-def is_own_output(text: str, shown: Iterable[str] | Shown) -> bool:
-    """Say whether a sentence merely repeats what the engine put into a prompt or an answer."""
-    return (shown if isinstance(shown, Shown) else Shown(shown)).holds(text)
-
-
 # ---------------------------------------------------------------- a summary without a model
 
 Group: TypeAlias = Literal["home and work", "people", "tastes", "health", "habits", "plans"]

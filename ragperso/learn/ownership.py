@@ -60,6 +60,12 @@ def identity_of(values: Mapping[str, Json]) -> Identity:
     return identity([str(a) for a in addresses], [str(name)])
 
 
+def own_part(document: StoredDocument, text: str) -> str:
+    """Return ``text`` up to where a forwarded mail begins: behind it stand someone else's words."""
+    end = document.meta.get("forwarded_from")
+    return text[:end] if isinstance(end, int) else text
+
+
 def register_of(document: StoredDocument, person: Identity) -> Register | None:
     """Return the register of a document the person wrote, None for everything else."""
     meta = document.meta

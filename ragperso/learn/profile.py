@@ -16,7 +16,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from ragperso.claims import claims
@@ -24,9 +24,9 @@ from ragperso.errors import ConfigError, PrivacyError
 from ragperso.files import content_hash
 from ragperso.learn import memories
 from ragperso.learn.extraction import is_near
-from ragperso.learn.ownership import Identity, register_of
+from ragperso.learn.ownership import Identity, own_part, register_of
 from ragperso.store import FACTS_STALE, Store, replaced_by, storable
-from ragperso.types import Claim, DocumentId, Fact, Json, Origin, Profile, StoredDocument, SummaryLine
+from ragperso.types import Claim, DocumentId, Fact, Json, Origin, Profile, StoredDocument, SummaryLine, as_utc
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -52,7 +52,7 @@ def learn_facts(
     What the person took out does not come back, and nothing is learned from a sentence that merely repeats
     one of ``shown``: answers, and passages that stood in a prompt.
     """
-    seen = memories.Shown(shown)
+    seen = _Seen(shown)
     said: list[memories.Said] = []
     places: dict[str, DocumentId] = {}
     name = _name(store)
@@ -63,10 +63,9 @@ def learn_facts(
             if document.key in known:
                 store.drop_facts_of(document.id)
             continue
-        end = document.meta.get("forwarded_from")
-        own = text[:end] if isinstance(end, int) else text
         # A place alone is no key: the same document may be known under another corpus.
         places[document.key] = document.id
+        own = own_part(document, text)
         said += _said(store, own, document.key, document.ts or document.added_at, seen, name)
     return len(_apply(store, said, places))
 
@@ -78,8 +77,9 @@ def learn_request(
 
     ``text`` is the question, with which the exchange's ``document`` begins.
     """
-    said = _said(store, text, document.key, now, memories.Shown(shown), _name(store))
-    return len(_apply(store, said, {document.key: document.id}))
+    said = _said(store, text, document.key, now, _Seen(shown), _name(store))
+    # Most questions say nothing of who asks: they cost no transaction.
+    return len(_apply(store, said, {document.key: document.id})) if said else 0
 
 
 def learn_extracted(
@@ -96,7 +96,7 @@ def learn_extracted(
     What is known in nearly the same words is not taken a second time: rules and the person are believed
     before a model.
     """
-    seen = memories.Shown(shown)
+    seen = _Seen(shown)
     known = [fact for fact in _facts(store) if fact.origin != "model" and not fact.superseded_by]
     said = []
     for claim in found:
@@ -114,9 +114,20 @@ def _name(store: Store) -> str:
     return str(store.profile_values().get("name") or "")
 
 
-def _said(
-    store: Store, text: str, source: str, at: datetime, seen: memories.Shown, name: str
-) -> list[memories.Said]:
+class _Seen:
+    """What was shown before, read when the first statement is held against it: mostly there is none."""
+
+    def __init__(self, shown: Iterable[str]) -> None:
+        self._texts = shown
+        self._shown: memories.Shown | None = None
+
+    def holds(self, words: str) -> bool:
+        if self._shown is None:
+            self._shown = memories.Shown(self._texts)
+        return self._shown.holds(words)
+
+
+def _said(store: Store, text: str, source: str, at: datetime, seen: _Seen, name: str) -> list[memories.Said]:
     found = []
     for claim in claims(text, speaker=name, said=at, limit=MAX_STATEMENTS):
         words = " ".join(text[claim.start : claim.end].split())
@@ -313,8 +324,7 @@ def _corrected(rows: Sequence[Fact]) -> list[Fact]:
 def _storable(said: memories.Said) -> memories.Said:
     """Return a claim as it will be read back from the store, so that it is known again."""
     claim, at = said.claim, said.at
-    if at is not None and at.tzinfo is None:
-        at = at.replace(tzinfo=timezone.utc)
+    at = as_utc(at) if at is not None else None
     claim = replace(
         claim, slot=storable(claim.slot), value=storable(claim.value), subject=storable(claim.subject)
     )

@@ -35,11 +35,11 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from ragperso.store import Store
-from ragperso.types import Feedback, Json
+from ragperso.types import Feedback, Json, as_utc
 
 BOUND: Final = math.log(2)
 HALF_LIFE_DAYS: Final = 90.0  # a season: a choice, not a measurement
@@ -119,7 +119,7 @@ def marks_of(feedback: Iterable[Feedback], since: datetime | None = None) -> lis
     """
     last: dict[tuple[str, bool], Feedback] = {}
     for one in feedback:
-        if since is not None and one.at is not None and _utc(one.at) < _utc(since):
+        if since is not None and one.at is not None and as_utc(one.at) < as_utc(since):
             continue
         key = (one.interaction, one.verdict == "followed")
         last.pop(key, None)  # so that the order is that of the last word
@@ -178,7 +178,7 @@ def reset(store: Store, now: datetime, *, undo: bool = False) -> datetime | None
     """
     with store.write():
         moments = [*_resets(store), now] if not undo else _resets(store)[:-1]
-        store.put(RESETS, json.dumps([_utc(moment).isoformat() for moment in moments]))
+        store.put(RESETS, json.dumps([as_utc(moment).isoformat() for moment in moments]))
         store.put_audit("weights", {"reset": not undo}, now)
     return moments[-1] if moments else None
 
@@ -226,13 +226,13 @@ class _Decay:
         self._half_lives = 0.0
 
     def at(self, moment: datetime) -> float:
-        days = (_utc(moment) - self._start).total_seconds() / 86_400
+        days = (as_utc(moment) - self._start).total_seconds() / 86_400
         self._half_lives = max(self._half_lives, days / HALF_LIFE_DAYS)
         return float(2.0 ** -min(self._half_lives, 400.0))  # its square is still a number
 
 
 def _learn(group: Group, marks: Sequence[Mark], now: datetime) -> Learned:
-    start = min((_utc(mark.at) for mark in marks if mark.at is not None), default=_utc(now))
+    start = min((as_utc(mark.at) for mark in marks if mark.at is not None), default=as_utc(now))
     decay = _Decay(start)
     bias, bias_alone = _Belief(_BIAS), _Belief(_BIAS)
     beliefs: dict[str, _Belief | None] = {}  # None: an arm of the other group
@@ -321,7 +321,3 @@ def _reason(n: int, mean: float, se: float) -> str:
         better = math.exp(mean) - 1
         return f"{marks}: the pattern also foretold later marks, {better:.0%} better than none"
     return f"{marks}: no pattern that holds on later marks"
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment

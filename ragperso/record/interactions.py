@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 
 from ragperso.store import NewDocument, Store
-from ragperso.types import Document, DocumentId, Interaction, Json, Turn
+from ragperso.types import Document, DocumentId, Interaction, Json, Turn, as_utc
 
 # Crockford's base 32: no I, L, O, U, so an id read aloud or copied from a screen stays itself.
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -28,9 +28,7 @@ def new_id(now: datetime) -> str:
 
     Source: the ULID specification, github.com/ulid/spec.  A naive time counts as UTC.
     """
-    if now.tzinfo is None:
-        now = now.replace(tzinfo=timezone.utc)
-    milliseconds = max(0, round(now.timestamp() * 1000))
+    milliseconds = max(0, round(as_utc(now).timestamp() * 1000))
     number = (milliseconds << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS)
     n_digits = (_TIME_BITS + _RANDOM_BITS + 4) // 5
     return "".join(_ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(n_digits)))

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ragperso.tokens import shingles
+from ragperso.tokens import jaccard, shingles
 from ragperso.types import Hit, Vectors
 
 _SLACK: Final = 0.15  # by which lengths in characters may differ more than sets of word 3-grams
@@ -28,7 +28,7 @@ def collapse(hits: Sequence[Hit], *, similarity: float) -> list[Hit]:
     kept: list[_Reading] = []
     for reading in map(_Reading, hits):
         for other in kept:
-            if reading.may_repeat(other, similarity) and _jaccard(reading.grams, other.grams) >= similarity:
+            if reading.may_repeat(other, similarity) and jaccard(reading.grams, other.grams) >= similarity:
                 other.duplicates.append(reading.hit.chunk.id)
                 break
         else:
@@ -101,9 +101,3 @@ def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]
 def renumber(hits: Sequence[Hit]) -> list[Hit]:
     """Return ``hits`` with ranks from 1 in the order given."""
     return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
-
-
-def _jaccard(a: set[int], b: set[int]) -> float:
-    if not a or not b:
-        return float(a == b)
-    return len(a & b) / len(a | b)

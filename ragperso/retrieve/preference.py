@@ -67,7 +67,7 @@ def signals_of(
         if passage.chunk_id in found
     }
     items = {item.item for section in prompt.sections for item in section.items}
-    shown = [exemplar for exemplar in exemplars if f"exemplar {exemplar.id}" in items]
+    shown = [exemplar for exemplar in exemplars if exemplar.item in items]
     arms: dict[str, float] = {}
     for exemplar in shown:
         for arm in arms_of_exemplar(exemplar):

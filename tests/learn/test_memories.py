@@ -16,7 +16,6 @@ from ragperso.learn.memories import (
     confidence,
     current,
     history,
-    is_own_output,
     plan,
     settle,
     summary,
@@ -197,10 +196,10 @@ def test_confidence_grows_with_repetition_and_fades_with_age() -> None:
 def test_pasted_answers_are_recognised_and_own_words_are_not() -> None:
     answer = "You live in Graz with your sister Mara, and you are allergic to peanuts and soy."
     shown = Shown([answer])
-    assert is_own_output("You live in Graz with your sister Mara, and you are allergic to peanuts.", shown)
-    assert is_own_output(answer, [answer])
-    assert not is_own_output("I moved out of Graz and my sister Mara is furious about the boxes.", shown)
-    assert not is_own_output("I live in Graz.", shown)  # too short to tell
+    assert shown.holds("You live in Graz with your sister Mara, and you are allergic to peanuts.")
+    assert Shown([answer]).holds(answer)
+    assert not shown.holds("I moved out of Graz and my sister Mara is furious about the boxes.")
+    assert not shown.holds("I live in Graz.")  # too short to tell
 
 
 def test_the_summary_rests_on_current_facts_alone() -> None:
