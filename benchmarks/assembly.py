@@ -12,7 +12,7 @@ import cProfile
 import pstats
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from ragperso.types import ChunkSpan, Document, Fact
 BAR_MS = 20.0  # issue 4
 BAR_WHY_S = 10.0
 SENTENCES = 6  # per mail: about 80 words
-_STEPS = ("_exemplars", "_blocks", "_profile", "_card", "_retrieve", "_fitting", "_assemble")
+_STEPS = ("_exemplars", "_blocks", "_profile", "_card", "_alike_in_words", "_assemble")
 
 
 def words_of(person: samples.Person) -> list[str]:
@@ -85,43 +85,29 @@ def asked() -> dict[str, list[str]]:
     return {"write": drafts, "ask": [str(one["question"]) for one in told["shared"]]}
 
 
-def assemble_ms(session: Session, task: Any, requests: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Return per request the time of everything but its search, and of it what the exemplars' search took."""
-    times, searches = [], []
+def assemble_ms(session: Session, task: Any, requests: Sequence[str]) -> list[float]:
+    """Return per request the time of everything behind the search for passages."""
+    times = []
     wanted, limit = _Wanted(task), session.config.generate.max_tokens
-    retrieve: Callable[..., Any] = session._retrieve
-    spent = 0.0
-
-    def timed(*args: Any, **named: Any) -> Any:
-        nonlocal spent
-        started = time.perf_counter()
-        found = retrieve(*args, **named)
-        spent += time.perf_counter() - started
-        return found
-
     for request in requests:
         found = session._find(request, None, None, None, "", wanted)
-        spent = 0.0
-        session._retrieve = timed  # type: ignore[method-assign]
         started = time.perf_counter()
         session._assemble(session._materials(found, "", wanted, limit))
         times.append(1000 * (time.perf_counter() - started))
-        session._retrieve = retrieve  # type: ignore[method-assign]
-        searches.append(1000 * spent)
-    return times, searches
+    return times
 
 
 def steps(session: Session, requests: Sequence[str]) -> list[list[str]]:
     """Return where the time of drafts goes; a profiler runs along, so the sums are larger than the times."""
-    found = [session._find(request, None, None, None, "", _Wanted("write")) for request in requests]
     profiler = cProfile.Profile()
-    profiler.enable()
-    for one in found:
-        session._assemble(session._materials(one, "", _Wanted("write"), 128))
-    profiler.disable()
+    for request in requests:
+        found = session._find(request, None, None, None, "", _Wanted("write"))
+        profiler.enable()
+        session._assemble(session._materials(found, "", _Wanted("write"), 128))
+        profiler.disable()
     table: Any = pstats.Stats(profiler)
     return [
-        [name[1:], f"{1000 * row[3] / len(found):.2f}"]
+        [name[1:], f"{1000 * row[3] / len(requests):.2f}"]
         for name in _STEPS
         for (file, _, function), row in table.stats.items()
         if function == name and file.endswith("engine.py")
@@ -147,13 +133,15 @@ def main() -> None:
                 bench.prompt(ones[0], task="write" if task == "write" else "ask")  # loads what is loaded once
             rows = []
             for task, ones in requests.items():
-                times, searches = assemble_ms(bench, task, ones)
-                beside = np.array(times) - np.array(searches)
-                figures = [np.median(times), np.median(searches), np.median(beside), np.max(beside)]
-                rows.append([task, str(len(ones)), *(f"{value:.1f}" for value in figures)])
-            head = ["task", "prompts", "assembly", "of it search of exemplars", "the rest", "most"]
+                times = assemble_ms(bench, task, ones)
+                rows.append(
+                    [task, str(len(ones)), *(f"{value:.1f}" for value in (np.median(times), max(times)))]
+                )
+            head = ["task", "prompts", "assembly, median", "most"]
             print("\n".join(report.markdown_table(head, rows)))
-            print(f"\nMedian milliseconds beside the search for passages; bar of the rest {BAR_MS:g}.\n")
+            print(
+                f"\nMilliseconds beside the search for passages, that for exemplars included; bar {BAR_MS:g}.\n"
+            )
             told = ["step of a draft, under a profiler", "ms"]
             print("\n".join(report.markdown_table(told, steps(bench, requests["write"]))), flush=True)
             if chosen.seconds > 0:

@@ -110,7 +110,7 @@ class Bench:
             understand(query, self.engine.config.retrieve), parts=(question.text,), preferences=""
         )
         vector = self.engine.embedder.embed_query(question.text)
-        (evidence,) = session._evidence(query, understood, [vector], None, ["documents"])
+        (evidence,) = session._evidence(query, understood, [vector], None, ["documents"], False)
         if session.user not in self._documents:
             chunks = session.store.chunk_texts("documents")
             self._documents[session.user] = {chunk.id: chunk.key for chunk in chunks}

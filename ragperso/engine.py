@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ from ragperso import config as settings
 from ragperso import preset as presets
 from ragperso.assemble import budget as budgets
 from ragperso.assemble import exemplars as exemplar_choice
-from ragperso.assemble import templates
 from ragperso.assemble.blocks import Entry, Filled, entries_of
 from ragperso.assemble.prompt import assemble, passage_item, style_item, turn_item
 from ragperso.config import Config
@@ -58,7 +58,12 @@ from ragperso.privacy import erase, export
 from ragperso.protocols import Constrained, Embedder, Generator, Reranker, Scorer
 from ragperso.record import feedback as feedbacks
 from ragperso.record import interactions
-from ragperso.registers import audience_of_request, is_same_kind, register_of_request
+from ragperso.registers import (
+    audience_of_request,
+    is_same_kind,
+    matter_of_request,
+    register_of_request,
+)
 from ragperso.retrieve import followup, fusion, preference
 from ragperso.retrieve.evidence import Asked, CorpusEvidence, Evidence, Parts, gather, years_of
 from ragperso.retrieve.search import question_relevance, search
@@ -114,7 +119,7 @@ _LEARNER_WAIT_S = 10.0  # for a text that is being read behind the scenes to be 
 _MEASURING = 0.65  # of the time of a "why"; the rest is for what would have been said without
 _SHOWN = 50  # exchanges whose answers and passages are recognised when they come back
 _CANDIDATES = 40  # exemplars that a search offers to choose from
-_REPEATED = 0.8  # of a passage's words: what is cut from a piece to show it is a heading or a signature
+_COSINE = 0.01  # of the best BM25 score, for a piece of cosine 1: it only orders what words leave equal
 _ENOUGH_OF_KIND = 8  # of them of the register asked for; below it the newest of that kind join
 _LENGTHS = {"short": 40, "medium": 100, "long": 220}  # words; a choice, see "write --length"
 
@@ -420,6 +425,7 @@ class Session:
         self._learner_ends = threading.Event()
         self._last_query: tuple[tuple[str, str], Vector] | None = None
         self._own_card: tuple[int, style.StyleCard | None] | None = None
+        self._known: profiles.Loader | None = None
         self._lock = threading.RLock()
 
     @property
@@ -454,7 +460,7 @@ class Session:
         with self._lock:
             if self._store is not None:
                 self._store.close()
-            self._store = None
+            self._store = self._known = None
             self._indexes.clear()
 
     def take_notes(self) -> list[str]:
@@ -798,36 +804,20 @@ class Session:
         """Return what a prompt is made of: the person's part and what was found."""
         exemplars = self._exemplars(found.query, wanted)
         blocks = self._blocks(wanted)
-        hits = list(found.hits)
-        if wanted.task == "write":  # an answer needs them as passages, to cite them
-            shown = {entry.source for filled in blocks for entry in filled.entries} - {""}
-            # A piece that stands there as an example need not stand there a second time as a source.
-            found_in = {hit.document for hit in hits}
-            among = [e for e in exemplars if not found_in.isdisjoint((e.source, e.id))]
-            among = [e for e in self._fitting(exemplars) if e in among] if among else []
-            hits = [hit for hit in hits if hit.document not in shown and not _stands_in(hit, among)]
         keep = self.config.record.follow_up_turns if "history" not in wanted.without else 0
         return _Materials(
             found=found,
             wanted=wanted,
-            hits=tuple(self._whole(hits, self.config.assemble.max_passages)),
+            # Of a draft, what is shown as an example leaves its place to the next ones.
+            hits=tuple(
+                self._whole(found.hits, (1 + (wanted.task == "write")) * self.config.assemble.max_passages)
+            ),
             profile=self._profile(wanted),
             exemplars=tuple(exemplars),
             blocks=tuple(blocks),
             turns=tuple(interactions.conversation(self.store, session, keep)),
             max_tokens=max_tokens,
         )
-
-    def _fitting(self, exemplars: Sequence[Exemplar]) -> list[Exemplar]:
-        """Return the exemplars that the prompt has room for."""
-        left = self.config.assemble.exemplar_tokens
-        counts = self.engine.generator.count([templates.render_exemplar(e) for e in exemplars])
-        found = []
-        for exemplar, tokens in zip(exemplars, counts, strict=True):
-            if tokens <= left:
-                found.append(exemplar)
-                left -= tokens
-        return found
 
     def _assemble(self, made_of: _Materials, labels: Mapping[ChunkId, str] | None = None) -> Prompt:
         chosen = self.config.assemble
@@ -984,12 +974,7 @@ class Session:
         """
         if self.store.active_embedder() is None or not self.store.generation("exemplars"):
             return []
-        query = dataclasses.replace(query, filters=Filters(hidden=tuple(self._hidden_exemplars(hide))))
-        found = {
-            exemplar.id: (exemplar, hit.score)
-            for hit in self._retrieve(query, _CANDIDATES, ["exemplars"]).hits
-            for exemplar in [exemplar_choice.exemplar_of(hit)]
-        }
+        found = {piece.id: (piece, score) for piece, score in self._alike_in_words(query, hide)}
         if register and sum(is_same_kind(e.register, register) for e, _ in found.values()) < _ENOUGH_OF_KIND:
             hidden = self._hidden_pieces(hide)
             lowest = min((score for _, score in found.values()), default=0.0)
@@ -998,6 +983,37 @@ class Session:
                     found.setdefault(piece.id, (piece, lowest))
                     if len(found) > 2 * _CANDIDATES:
                         break
+        return list(found.values())
+
+    def _alike_in_words(self, query: Query, hide: frozenset[str]) -> list[tuple[Exemplar, float]]:
+        """Return the pieces whose words are nearest to what is asked for, with their BM25 score, best first.
+
+        By words and not by the fusion that passages are found with: on 36 mails of panza the pieces found so
+        took .813 of the bits of no pieces, those of the fusion .830, of a fusion with one fifth of cosine
+        .826.  The cosine orders what has equally many words in common, above all none.
+        """
+        index = self._index("exemplars")
+        hidden = tuple(sorted(self._hidden_exemplars(hide)))
+        allowed = self.store.chunk_ids("exemplars", Filters(hidden=hidden)) if hidden else None
+        tokens = query_tokens(matter_of_request(query.search_text), index.languages)
+        vector = self._embedded(query.search_text)
+        with index.steady():
+            ids = index.layout.ids
+            scores = np.zeros(len(ids), np.float32)
+            for n_times, rows, values in index.lexical.columns(tokens):
+                scores[rows] += n_times * values
+            scores += _COSINE * max(1.0, float(scores.max(initial=0.0))) * index.dense.scores(vector)
+        if allowed is not None:
+            scores = np.where(np.isin(ids, allowed), scores, -np.inf)
+        best = np.argsort(-scores, kind="stable")[:_CANDIDATES]
+        chunks = self.store.chunks(ChunkId(int(ids[row])) for row in best if np.isfinite(scores[row]))
+        pieces = {piece.id: piece for piece in self.pieces()}
+        found: dict[str, tuple[Exemplar, float]] = {}
+        for row in best:
+            chunk = chunks.get(ChunkId(int(ids[row])))
+            piece = pieces.get(chunk.document.removeprefix("exemplar/")) if chunk is not None else None
+            if piece is not None:
+                found.setdefault(piece.id, (piece, float(scores[row])))
         return list(found.values())
 
     def _hidden_exemplars(self, hide: frozenset[str]) -> set[str]:
@@ -1411,6 +1427,18 @@ class Session:
         if exemplar is not None and not old:
             parents = self.store.documents("history", keys=[interactions.history_key(interaction)])
             self._store_exemplars([(parents[0].id if parents else None, exemplar)])
+            if self.config.learn.mine and not exemplar.meta.get("accepted"):
+                self._learn_from_edit(stored, key)
+
+    def _learn_from_edit(self, stored: Interaction, key: str) -> None:
+        """Learn what the person put into an answer of the engine: it corrects what is held of them.
+
+        What they left as the engine wrote it teaches nothing.  Undone, it goes with the exemplar.
+        """
+        for document in self.store.documents("exemplars", keys=[key]):
+            shown = itertools.chain([stored.answer], self._shown())
+            text = self.store.text(document.id)
+            profiles.learn_request(self.store, text, document, now=self.engine.now(), shown=shown)
 
     def weights(self) -> feedback_weights.Weights:
         """Return what the person's marks taught of sources and exemplars, and why it is in force or not."""
@@ -1789,10 +1817,17 @@ class Session:
     def _profile(self, wanted: _Wanted) -> Profile:
         """Return the part of the profile that a prompt may use."""
         card = None if "card" in wanted.without else self._card(wanted.hide)
-        sentences = style.sentences_about(card)
+        sentences = style.sentences_about(card) + style.sentences_to(card, wanted.to)
         if "profile" in wanted.without:
             return Profile(style=sentences)
-        known = profiles.load(self.store, now=self.engine.now(), max_facts=_PROFILE_FACTS, hide=wanted.hide)
+        now = self.engine.now()
+        if wanted.hide:
+            known = profiles.load(self.store, now=now, max_facts=_PROFILE_FACTS, hide=wanted.hide)
+        else:
+            with self._lock:
+                if self._known is None:
+                    self._known = profiles.Loader(self.store, _PROFILE_FACTS)
+                known = self._known.load(now)
         return dataclasses.replace(known, style=sentences)
 
     def pieces(self) -> list[Exemplar]:
@@ -2001,19 +2036,6 @@ def _ledger(prompt: Prompt | None, made_of: _Materials | None = None) -> dict[st
             "continued": _continued(made_of),
         }
     return told
-
-
-def _stands_in(hit: Hit, exemplars: Sequence[Exemplar]) -> bool:
-    """Say whether an exemplar was drawn from the hit's document and has nearly all of its words.
-
-    An exemplar is often a part of its document only: what stands in the rest is not told by it.
-    """
-    words = set(hit.text.split())
-    return any(
-        len(words & set(exemplar.text.split())) >= _REPEATED * len(words)
-        for exemplar in exemplars
-        if hit.document in (exemplar.source, exemplar.id)
-    )
 
 
 def _continued(made_of: _Materials) -> list[int]:

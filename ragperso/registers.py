@@ -336,6 +336,43 @@ def _letter_to(rest: str) -> Register | Literal[""]:
     return "mail" if _ADDRESS.search(rest) else ""
 
 
+_CONTINUE: Final = _compiled(
+    r"(?P<frame>(?:please |bitte |por favor )?(?:"
+    r"(?:continue|finish|complete|extend|go on with|carry on with)(?: writing)? (?:this|the|my|that)"
+    r"|(?:schreib[e]?|setz[e]?|führ[e]?) (?:diese[nrs]?|den|die|das|meine?n?)"
+    r"|(?:continue|complète|termine|finis) (?:cette?|ce|le|la|mon|ma)"
+    r"|(?:continúa|sigue|termina|completa) (?:est[ea]|el|la|mi)"
+    r")(?: [\w-]{1,20}){1,3}[ \t]*:)\s*(?P<beginning>\S[\s\S]*)"
+)
+_MATTER: Final = _compiled(
+    r"\b(?:saying|telling|asking|about|on|regarding|concerning|subject|continue|finish|complete|this|über"
+    r"|wegen|dass|betreff|propos|sujet|objet|sur|que|sobre|asunto|please|bitte)\b:?|\b(?:a|an|the|my)\b"
+)
+
+
+def continued_in(text: str) -> tuple[str, str]:
+    """Return the order to continue a text and the beginning it gives, ("", "") when it is no such request."""
+    found = _CONTINUE.match(text.strip())
+    return (found["frame"], found["beginning"]) if found else ("", "")
+
+
+def matter_of_request(text: str) -> str:
+    """Return what a request is about: ``text`` without the words that ask for a text of some kind.
+
+    In somebody's own writing "write" and "post" are rare words, which would find the wrong pieces.
+    """
+    _, beginning = continued_in(text)
+    if beginning:
+        return beginning
+    if subject := _SUBJECT.match(text):
+        return text[subject.end() - 1 :]
+    lead, rest = text[:_LEAD_CHARS], text[_LEAD_CHARS:]
+    for pattern in (_WRITE, *(pattern for _, pattern in _NOUNS), _MATTER):
+        lead = pattern.sub(" ", lead)
+    matter = (" ".join(lead.split()) + rest).strip(" :.,")
+    return matter or text
+
+
 # ---------------------------------------------------------------- whom it is for
 
 _NAME: Final = (

@@ -301,8 +301,8 @@ class Store:
         with self.write() as db:
             db.execute("DELETE FROM meta WHERE key = ?", (key,))
 
-    def generation(self, corpus: Corpus) -> int:
-        """Return a number that grows with every change to the chunks of ``corpus``."""
+    def generation(self, corpus: Corpus | Literal["facts"]) -> int:
+        """Return a number that grows with every change to the chunks of ``corpus``, or to the statements."""
         return int(self.get(f"generation:{corpus}", "0"))
 
     def _bump(self, corpus: str) -> None:
@@ -830,6 +830,7 @@ class Store:
             db.execute(f"DELETE FROM documents WHERE id {among}", placed)
             if n_placed:
                 self.put(FACTS_STALE, "1")
+                self._bump("facts")
             n_embeddings = self._drop_orphans({row[1] for row in chunks} | {row[0] for row in keys})
             for corpus in {row[0] for row in chunks}:
                 self._bump(corpus)
@@ -1029,6 +1030,7 @@ class Store:
             if old is not None:
                 if origin == "user":  # said again by the person: it is theirs and visible
                     db.execute("UPDATE facts SET hidden = 0, origin = 'user' WHERE id = ?", old)
+                    self._bump("facts")
                 return int(old[0])
             return self.add_fact(Fact(0, text, origin, "", start, end, now), document)
 
@@ -1038,6 +1040,7 @@ class Store:
         ``document`` is where it was said; forgetting that takes the statement along.
         """
         with self.write() as db:
+            self._bump("facts")
             names = ", ".join(f'"{name}"' for name in _FACT_FIELDS)
             cursor = db.execute(
                 f"INSERT INTO facts (document_id, {names}) VALUES (?{', ?' * len(_FACT_FIELDS)})",
@@ -1048,6 +1051,7 @@ class Store:
     def change_fact(self, fact: Fact) -> None:
         """Replace every field but the source of the statement with ``fact.id``."""
         with self.write() as db:
+            self._bump("facts")
             assignments = ", ".join(f'"{name}" = ?' for name in _FACT_FIELDS)
             db.execute(f"UPDATE facts SET {assignments} WHERE id = ?", (*_fact_values(fact), fact.id))
 
@@ -1057,6 +1061,7 @@ class Store:
         The old row keeps its number and belongs to no document until :meth:`place_fact`.
         """
         with self.write() as db:
+            self._bump("facts")
             names = ", ".join(f'"{name}"' for name in (*_FACT_FIELDS, "document_id", "hidden"))
             cursor = db.execute(
                 f"INSERT INTO facts ({names}) SELECT {names} FROM facts WHERE id = ?", (number,)
@@ -1066,6 +1071,7 @@ class Store:
     def place_fact(self, number: int, document: DocumentId | None) -> None:
         """Say in which document a statement stands, None for what the person said directly."""
         with self.write() as db:
+            self._bump("facts")
             db.execute("UPDATE facts SET document_id = ? WHERE id = ?", (document, number))
 
     def facts(self, *, repeated: bool = False) -> list[Fact]:
@@ -1127,6 +1133,7 @@ class Store:
                         )
             if n_removed:
                 self.put(FACTS_STALE, "1")
+                self._bump("facts")
         return n_removed
 
     def drop_facts_of(self, document: DocumentId) -> None:
@@ -1134,6 +1141,7 @@ class Store:
         with self.write() as db:
             if db.execute("DELETE FROM facts WHERE document_id = ? AND hidden = 0", (document,)).rowcount:
                 self.put(FACTS_STALE, "1")
+                self._bump("facts")
 
     def _keep_facts(self, document: int, text: str) -> None:
         """Move the statements of a document to where its new text has their words; drop the others.
@@ -1145,6 +1153,8 @@ class Store:
             rows = db.execute(
                 'SELECT id, start, "end" FROM facts WHERE document_id = ? AND hidden = 0', (document,)
             ).fetchall()
+            if rows:
+                self._bump("facts")
             for number, start, end in rows:
                 at = _kept_at(old, text, start, end)
                 if at is None:

@@ -11,10 +11,12 @@ import pytest
 from ragperso.registers import (
     REGISTERS,
     audience_of_request,
+    continued_in,
     fold,
     greeted_in,
     is_same_audience,
     is_same_kind,
+    matter_of_request,
     register_of_place,
     register_of_request,
     register_of_text,
@@ -154,3 +156,43 @@ def test_hostile_text_is_told_something(text: str) -> None:
     assert register_of_text(text) in (*REGISTERS, "")
     assert len(audience_of_request(text)) < 300
     assert len(greeted_in(text)) <= 60
+
+
+@pytest.mark.parametrize(
+    ("text", "frame", "beginning"),
+    [
+        ("Continue this post: It rained. We", "Continue this post:", "It rained. We"),
+        ("Please finish my draft mail:\nDear Jo", "Please finish my draft mail:", "Dear Jo"),
+        ("Setz den Beitrag fort: Es hat geregnet", "Setz den Beitrag fort:", "Es hat geregnet"),
+        ("Continue ce texte : Il pleut", "Continue ce texte :", "Il pleut"),
+        ("Continúa esta nota: Llueve", "Continúa esta nota:", "Llueve"),
+        ("Continue this post:", "", ""),
+        ("Continue with the plan: we meet at six", "", ""),
+        ("Write a post about how we continue this: carefully", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_what_is_to_be_continued(text: str, frame: str, beginning: str) -> None:
+    assert continued_in(text) == (frame, beginning)
+
+
+@pytest.mark.parametrize(
+    ("text", "matter"),
+    [
+        ("Write a mail to Jo about the broken gate", "to Jo broken gate"),
+        ("Subject: Broken gate", "Broken gate"),
+        ("Continue this post: I write about a post", "I write about a post"),
+        ("Schreib eine Notiz über das Tor", "eine das Tor"),
+        ("Write a mail", "Write a mail"),  # nothing else is left to go by
+        ("broken gate", "broken gate"),
+        ("", ""),
+    ],
+)
+def test_what_a_request_is_about(text: str, matter: str) -> None:
+    assert matter_of_request(text) == matter
+
+
+@pytest.mark.parametrize("text", ["Continue this " + "a " * 150_000, "about " * 50_000, "\ud800: " * 9])
+def test_hostile_requests_have_a_matter(text: str) -> None:
+    assert matter_of_request(text)
+    assert continued_in(text) == ("", "")

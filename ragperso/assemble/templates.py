@@ -103,6 +103,18 @@ def render_request(exemplar: Exemplar) -> str:
     return f"Write a {kind} to this:\n{one_line(exemplar.request)}"
 
 
+def render_continued(exemplar: Exemplar, frame: str, n_words: int) -> tuple[str, str]:
+    """Return a piece as (order to continue its beginning, the rest of it).
+
+    ``frame`` is how the request puts the order, ``n_words`` how long the beginning is that it gives; at most
+    half of the piece goes there.
+    """
+    text = clean(exemplar.text)
+    words = list(re.finditer(r"\S+", text))
+    cut = words[min(n_words, len(words) // 2)].start() if words else 0
+    return f"{frame} {one_line(text[:cut])}", text[cut:]
+
+
 def render_turn(turn: Turn) -> str:
     """Return one earlier message of the conversation."""
     return f"{'Person' if turn.role == 'user' else 'You'}: {one_line(turn.text)}"

@@ -77,15 +77,15 @@ def command(
         finally:
             draft.wipe()
     tell_notes(session)
-    reason = None
-    if explain and not given.abstained and isinstance(session.engine.generator, Scorer):
-        reason = session.why(given.interaction)
+    measures = explain and not given.abstained and isinstance(session.engine.generator, Scorer)
     if app.json:
         shape = shapes.answer(given, explain=explain)
-        screen.put_json({**shape, "why": shapes.why(reason)} if reason is not None else shape)
+        why = {"why": shapes.why(session.why(given.interaction))} if measures else {}
+        screen.put_json({**shape, **why})
     else:
         show.answer(given, explain=explain)
-        if reason is not None:
+        if measures:
             screen.put()
-            show.why(reason)
+            screen.say("measuring what each part did ...")
+            show.why(session.why(given.interaction))
     return failures.NOTHING if given.abstained else failures.DONE

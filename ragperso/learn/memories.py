@@ -79,7 +79,7 @@ def plan(known: Sequence[Fact], new: Iterable[Said]) -> Plan:
     """
     book = _Book(known)
     for said in sorted(
-        new, key=lambda said: (_instant(said.at), said.source, said.claim.start, said.claim.slot)
+        new, key=lambda said: (instant(said.at), said.source, said.claim.start, said.claim.slot)
     ):
         book.take(said)
     book.sweep()
@@ -183,7 +183,7 @@ class _Book:
             for one in (self.facts[n] for n in self.by_subject[fact.subject.casefold()])
             if wrong in one.text.casefold()
             and not one.superseded_by
-            and timedelta(0) <= _instant(fact.at) - _instant(one.at) <= CORRECTED
+            and timedelta(0) <= instant(fact.at) - instant(one.at) <= CORRECTED
         ]
         if not told:
             return fact
@@ -203,7 +203,7 @@ class _Book:
             if _is_ending(twin) or (not fact.slot and _overlap(twin.text, fact.text) < NEAR):
                 continue
             if fact.kind == "plan":
-                if _instant(twin.valid_to) == _instant(fact.valid_to):
+                if instant(twin.valid_to) == instant(fact.valid_to):
                     return twin
                 continue
             if twin.superseded_by == 0 and (twin.valid_to is None or _order(fact) <= _order(twin)):
@@ -213,14 +213,14 @@ class _Book:
     def _merge(self, old: Fact, new: Fact) -> None:
         if _is_same_place(old, new):
             return  # read again, not said again
-        order = _instant(old.at), len(old.text)  # of one time the fuller words stay
-        latest = new if (_instant(new.at), len(new.text)) > order else old
+        order = instant(old.at), len(old.text)  # of one time the fuller words stay
+        latest = new if (instant(new.at), len(new.text)) > order else old
         merged = replace(
             latest,
             id=old.id,
             origin="user" if "user" in (old.origin, new.origin) else latest.origin,
             confidence=max(old.confidence, new.confidence),
-            valid_from=min((old.valid_from, new.valid_from), key=_instant),
+            valid_from=min((old.valid_from, new.valid_from), key=instant),
             valid_to=(new if _order(new) > _order(old) else old).valid_to,
             superseded_by=0 if _order(new) > _order(old) else old.superseded_by,
             n_seen=old.n_seen + new.n_seen,
@@ -281,7 +281,7 @@ class _Book:
             if (winner.negated and not winner.value) or _is_ending(winner):
                 action = "close"
             closed = since
-            if fact.valid_to is not None and _instant(fact.valid_to) < _instant(since):
+            if fact.valid_to is not None and instant(fact.valid_to) < instant(since):
                 closed = fact.valid_to
             if winner.id in self._corrections:
                 action, closed = "correct", fact.valid_from or fact.at
@@ -329,7 +329,7 @@ def _days_between(wrong: str, right: str) -> int | None:
 _NO_TIME: Final = datetime(1, 1, 1)
 
 
-def _instant(at: datetime | None) -> datetime:
+def instant(at: datetime | None) -> datetime:
     """Return ``at`` without its zone, in UTC, so that any two can be compared; unknown is oldest."""
     if at is None:
         return _NO_TIME
@@ -342,7 +342,7 @@ def _instant(at: datetime | None) -> datetime:
 
 
 def _order(fact: Fact) -> tuple[datetime, str, int, str, str]:
-    return (_instant(fact.at), fact.source, fact.start, fact.slot, fact.value)
+    return (instant(fact.at), fact.source, fact.start, fact.slot, fact.value)
 
 
 def _fact(said: Said, number: int) -> Fact:
@@ -369,15 +369,15 @@ def _fact(said: Said, number: int) -> Fact:
 
 def _is_ending(fact: Fact) -> bool:
     """Say whether a fact only tells that another is over: it held for no moment."""
-    return fact.negated and fact.valid_to is not None and _instant(fact.valid_to) <= _instant(fact.valid_from)
+    return fact.negated and fact.valid_to is not None and instant(fact.valid_to) <= instant(fact.valid_from)
 
 
 def _is_same_place(one: Fact, other: Fact) -> bool:
-    return (one.source, one.start, one.end, _instant(one.at)) == (
+    return (one.source, one.start, one.end, instant(one.at)) == (
         other.source,
         other.start,
         other.end,
-        _instant(other.at),
+        instant(other.at),
     )
 
 
@@ -581,10 +581,18 @@ def current(facts: Iterable[Fact], at: datetime) -> list[Fact]:
         for fact in facts
         if not fact.superseded_by
         and not _is_ending(fact)
-        and (fact.valid_to is None or _instant(at) < _instant(fact.valid_to))
-        and _instant(fact.at if fact.at else None) <= _instant(at)
+        and (fact.valid_to is None or instant(at) < instant(fact.valid_to))
+        and instant(fact.at if fact.at else None) <= instant(at)
         and (fact.origin == "user" or fact.confidence >= MIN_CONFIDENCE)
     ]
+
+
+def unchanged(facts: Iterable[Fact], at: datetime) -> tuple[datetime, datetime]:
+    """Return the instants around ``at`` between which :func:`current` gives the same: from, before."""
+    edges = {instant(edge) for fact in facts for edge in (fact.at, fact.valid_to) if edge}
+    now = instant(at)
+    before = max((edge for edge in edges if edge <= now), default=datetime.min)
+    return before, min((edge for edge in edges if edge > now), default=datetime.max)
 
 
 def history(facts: Iterable[Fact], *, slot: str = "", subject: str | None = None) -> list[Fact]:
@@ -603,7 +611,7 @@ def history(facts: Iterable[Fact], *, slot: str = "", subject: str | None = None
 def confidence(fact: Fact, at: datetime) -> float:
     """Return how far to trust a fact at ``at``: more for each time it was said, less with age."""
     said_again = 1 - (1 - fact.confidence) * 0.5 ** max(0, fact.n_seen - 1)
-    days = max(0.0, (_instant(at) - _instant(fact.at)) / timedelta(days=1)) if fact.at else 0.0
+    days = max(0.0, (instant(at) - instant(fact.at)) / timedelta(days=1)) if fact.at else 0.0
     fades = 0.0 if fact.origin == "user" else 0.3 * (1 - 0.5 ** (days / FRESH_DAYS))
     return round(said_again * (1 - fades), 3)
 
@@ -696,7 +704,7 @@ def summary(facts: Iterable[Fact], name: str, at: datetime) -> tuple[Line, ...]:
     for subject in sorted(people, key=str.casefold):
         add("people", f"{subject[:1].upper()}{subject[1:]}: ", people[subject][:3])
     plans = [fact for fact in held if fact.kind == "plan" and not fact.negated]
-    plans.sort(key=lambda fact: (_instant(fact.valid_to), _order(fact)))
+    plans.sort(key=lambda fact: (instant(fact.valid_to), _order(fact)))
     add("plans", "Plans: ", [(_quoted(fact), fact.id) for fact in plans[:MAX_OTHER]])
     return tuple(lines)
 

@@ -42,6 +42,7 @@ from ragperso.learn.habits import (
     tally,
     within,
 )
+from ragperso.registers import fold, is_same_audience
 from ragperso.types import Distance
 
 MIN_TEXTS: Final = 3
@@ -475,11 +476,15 @@ def sentences_about(card: StyleCard | None) -> tuple[str, ...]:
     return (*(sentence for _, sentence in habits[: MAX_SENTENCES - len(others)]), *others)
 
 
-def phrases_for(card: StyleCard, audience: str) -> tuple[str, str]:
-    """Return the greeting and the sign-off the person uses with ``audience``; empty where unknown."""
-    greeting = next((p.shape for p in card.greetings if audience and audience in p.audiences), "")
-    signoff = next((p.shape for p in card.signoffs if audience and audience in p.audiences), "")
-    return greeting, signoff
+def sentences_to(card: StyleCard | None, audience: str) -> tuple[str, ...]:
+    """Return how the person opens and closes to ``audience``, an address or a name; nothing where unknown."""
+    if card is None or not audience:
+        return ()
+    opens = [p.shape for p in card.greetings if any(is_same_audience(a, fold(audience)) for a in p.audiences)]
+    closes = [p.shape for p in card.signoffs if any(is_same_audience(a, fold(audience)) for a in p.audiences)]
+    both = [f"opens {_quote(opens[0])}"] if opens else []
+    both += [f"signs off {_quote(closes[0])}"] if closes else []
+    return (f"To this reader {' and '.join(both)}.",) if both else ()
 
 
 def _habits_of(card: StyleCard) -> list[tuple[float, str]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, get_args
 
@@ -25,14 +24,6 @@ from ragperso.types import Document, Feedback, Interaction, Json, Verdict
 
 _MAX_WORDS: Final = 1_000  # of each text that is compared: more than an answer or a mail has
 _EXEMPLARS: Final = "exemplars"  # in the signals of a ledger: their arms, beside those of each label
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """Words of an answer that the person replaced; either side may be empty."""
-
-    before: str = field(repr=False)
-    after: str = field(repr=False)
 
 
 # ---------------------------------------------------------------- marks
@@ -222,19 +213,6 @@ def _register_of(interaction: Interaction) -> str:
     arms = _signals(interaction).get(_EXEMPLARS, {})
     shares = {arm.removeprefix("register:"): s for arm, s in arms.items() if arm.startswith("register:")}
     return max(shares, key=lambda name: shares[name], default="")
-
-
-def corrections_of(answer: str, edited: str) -> list[Correction]:
-    """Return what an edit replaced by what, in the order of the answer; words as they stand in the texts.
-
-    Only the first words of long texts are compared.
-    """
-    before, after = _words(answer), _words(edited)
-    return [
-        Correction(" ".join(before[a:b]), " ".join(after[c:d]))
-        for tag, a, b, c, d in _compared(before, after)
-        if tag != "equal"
-    ]
 
 
 def kept_share(answer: str, edited: str) -> float:

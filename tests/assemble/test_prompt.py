@@ -50,7 +50,7 @@ def hit(number: int, text: str, relevance: float = 0.9) -> Hit:
     return Hit(rank=number, score=1.0, chunk=chunk, via={}, relevance=relevance)
 
 
-def build(**changes: Any) -> Prompt:
+def build(question: str = "Which bank do I use?", **changes: Any) -> Prompt:
     arguments: dict[str, Any] = {
         "hits": [hit(1, "The bank is Elster Bank."), hit(2, "The fee was nine euros.")],
         "profile": Profile(name="Ana", languages=("en", "de"), facts=(Fact(7, "I live in Leipzig."),)),
@@ -62,7 +62,7 @@ def build(**changes: Any) -> Prompt:
         "count": count,
         "count_messages": count_messages,
     }
-    return assemble(Query("Which bank do I use?"), **{**arguments, **changes})
+    return assemble(Query(question), **{**arguments, **changes})
 
 
 def test_stable_parts_come_first_and_the_question_last() -> None:
@@ -153,3 +153,29 @@ def test_a_draft_shows_exemplars_as_turns_and_the_request_once() -> None:
     request = prompt.messages[-1].content
     assert request.count("Which bank do I use?") == 1
     assert request.endswith("Which bank do I use?")
+
+
+def test_to_continue_a_text_exemplars_are_shown_as_beginnings_and_their_rest() -> None:
+    pieces = [
+        Exemplar(id="e1", text="One two three four five six.\n\nSeven eight nine ten.", register="post"),
+        Exemplar(id="e2", text="Short one.", register="post", title="Of little"),
+    ]
+    prompt = build("Continue this post: It rained all day", task="write", hits=[], exemplars=pieces)
+    shown = [(message.role, message.content) for message in prompt.messages[1:]]
+    assert shown == [
+        ("user", "Continue this post: Short"),  # at most half of it
+        ("assistant", "one."),
+        ("user", "Continue this post: One two three four"),  # four words, as the request gives
+        ("assistant", "five six.\n\nSeven eight nine ten."),
+        ("user", "Continue this post: It rained all day"),
+    ]
+
+
+def test_a_passage_that_is_shown_as_an_example_is_left_out_and_named() -> None:
+    piece = Exemplar(id="e1", text="The gate is broken since Monday.", register="note", source="notes/1.md")
+    found = hit(1, "The gate is broken since Monday.")
+    told = build(task="write", hits=[found, hit(2, "Another text.")], exemplars=[piece])
+    assert [passage.document for passage in told.passages] == ["notes/2.md"]
+    assert [(d.item, d.reason) for d in told.dropped] == [("notes/1.md#0", "it stands in the prompt already")]
+    asked = build(task="ask", hits=[found], exemplars=[piece])
+    assert [passage.document for passage in asked.passages] == ["notes/1.md"]

@@ -324,6 +324,20 @@ def test_feedback_with_an_edit_becomes_an_exemplar(ana: Session) -> None:
     assert ana.store.feedback(answer.interaction)[0].verdict == "edited"
 
 
+def test_an_edit_corrects_what_is_held_and_undone_it_corrects_nothing(ana: Session) -> None:
+    ana.remember("I live in Leipzig.")
+
+    def held() -> set[str]:
+        return {fact.text for fact in ana.profile().facts}
+
+    before = held()
+    answer = ana.ask("Which bank did I move my account to?")
+    ana.feedback(answer.interaction, "edited", f"{answer.answer} I moved to Graz in April.")
+    assert held() == before - {"I live in Leipzig."} | {"I moved to Graz in April."}
+    ana.undo_feedback(answer.interaction)
+    assert held() == before
+
+
 def test_what_is_remembered_is_in_the_prompt_and_can_be_taken_back(ana: Session) -> None:
     number = ana.remember("I am allergic to hazelnuts.")
     assert "hazelnuts" in ana.prompt("What bank?").messages[0].content

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from ragperso.errors import ConfigError, PrivacyError
 from ragperso.learn.ownership import identity
 from ragperso.learn.profile import (
+    Loader,
     apply_edit,
     entries,
     history,
@@ -34,6 +36,7 @@ from ragperso.types import Corpus, Document, DocumentId, Fact, StoredDocument
 NOW = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 ANA = identity(["ana@example.org"], ["Ana"])
 NICKEL = "I am allergic to nickel."
+LOADERS: weakref.WeakKeyDictionary[Store, Loader] = weakref.WeakKeyDictionary()
 LEIPZIG, GRAZ, LINZ = "I live in Leipzig.", "I moved to Graz.", "I moved to Linz."
 
 
@@ -63,8 +66,13 @@ def learn(store: Store, *documents: tuple[StoredDocument, str], shown: Sequence[
 
 
 def held(store: Store, at: datetime = NOW) -> list[str]:
-    """Return what is believed, without the final stop, in alphabetical order."""
-    return sorted(fact.text.rstrip(".") for fact in load(store, now=at).facts)
+    """Return what is believed, without the final stop, in alphabetical order.
+
+    One loader lives as long as the store: whatever a test changes, it has to notice.
+    """
+    profile = load(store, now=at)
+    assert LOADERS.setdefault(store, Loader(store)).load(at) == profile
+    return sorted(fact.text.rstrip(".") for fact in profile.facts)
 
 
 def forget(store: Store, *keys: str) -> None:
@@ -74,6 +82,17 @@ def forget(store: Store, *keys: str) -> None:
 def fact_of(store: Store, words: str) -> Fact:
     (found,) = [fact for fact in store.facts() if words in fact.text]
     return found
+
+
+def test_a_loader_looks_again_when_a_time_passes_and_only_then(store: Store) -> None:
+    learn(store, stored(store, "a", LEIPZIG, day(0)), stored(store, "b", GRAZ, day(50)))
+    loader = Loader(store)
+    assert [fact.text for fact in loader.load(day(60)).facts] == [GRAZ]
+    assert loader.load(day(61)) is loader.load(day(400))
+    assert loader.load(day(49)).facts == ()
+    assert loader.load(day(50)).facts != ()
+    store.put_profile_value("name", "Ana")
+    assert loader.load(day(60)).summary[0].text == "Ana lives in Graz."
 
 
 # ---------------------------------------------------------------- learning
@@ -620,5 +639,5 @@ def test_damaged_details_are_read_as_none(store: Store) -> None:
         with store.write() as db:
             db.execute("UPDATE facts SET detail = ?", (detail,))
         store.put("facts_stale", "1")
-        assert held(store) == ["I moved to Graz"]
+        assert [fact.text for fact in load(store, now=NOW).facts] == [GRAZ]
         assert DocumentId(1)

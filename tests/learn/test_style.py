@@ -21,8 +21,8 @@ from ragperso.learn.style import (
     describe,
     distance,
     measure,
-    phrases_for,
     sentences_about,
+    sentences_to,
 )
 
 if sys.version_info >= (3, 11):
@@ -211,8 +211,9 @@ def test_greetings_know_with_whom() -> None:
         ("Hi ...,", 3, ("jo@b.example",)),
         ("Dear ...,", 2, ("carla@w.example",)),
     ]
-    assert phrases_for(card, "carla@w.example") == ("Dear ...,", "Best regards, Ana")
-    assert phrases_for(card, "milo@c.example") == phrases_for(card, "") == ("", "")
+    told = ('To this reader opens "Dear ...," and signs off "Best regards, Ana".',)
+    assert sentences_to(card, "carla@w.example") == sentences_to(card, "Carla") == told
+    assert sentences_to(card, "milo@c.example") == sentences_to(card, "") == sentences_to(None, "Carla") == ()
 
 
 def test_a_dash_before_a_name_is_no_habit() -> None:
@@ -543,7 +544,7 @@ def test_nobody_else_signs_for_the_person() -> None:
         assert mixed is not None
         assert [p.shape for p in mixed.greetings] == ["Dear ...,"]
         assert "Carla" not in " ".join(sentences_about(mixed))
-        assert phrases_for(mixed, "w@x.example") == ("", "")
+        assert sentences_to(mixed, "w@x.example") == ()
 
 
 def test_nothing_is_said_of_nobody() -> None:
