@@ -298,6 +298,104 @@ def test_german_french_and_spanish_in_their_common_forms(
     assert slots(text).get((subject, slot)) == value
 
 
+# Constructions that every life uses: each with whom it is about, the slot and the value.
+BROADER = [
+    ("I'd always pick the aisle on a plane.", "", "prefers: pick the aisle", "yes"),
+    ("I'd rather sit near the door.", "", "prefers: sit near the door", "yes"),
+    ("I'd never go back to teaching.", "", "does: go back", "no"),
+    ("I'm eating cake again.", "", "eats: cake", "yes"),
+    ("I've never been to Iceland.", "", "has never: been to iceland", "no"),
+    ("I've never flown.", "", "has never: fly", "no"),
+    ("I'm not on Instagram any more.", "", "uses: instagram", "no"),
+    ("I'm allergic to lilies, please say there are none.", "", "allergy: lily", "yes"),
+    ("Tina takes the 9 bus now.", "Tina", "habit: take 9 bus", "yes"),
+    ("Olle has been made head of sales.", "Olle", "job", "head"),
+    ("I was made redundant.", "", "job", "no"),
+    ("My brother's been laid off.", "brother", "job", "no"),
+    ("I've taken over the parish newsletter.", "", "runs: parish newsletter", "yes"),
+    ("I do the accounts for a garage.", "", "employer", "garage"),
+    ("Gunnar used to be a tram driver.", "Gunnar", "past job: tram driver", "yes"),
+    ("My mother-in-law knits.", "mother-in-law", "does: knit", "yes"),
+    ("Our Kasia's had her second.", "Kasia", "children", "had a baby"),
+    ("The woman next door breeds budgies.", "neighbour", "does: breed budgy", "yes"),
+    ("Opera is what I like best.", "", "taste: opera", "like"),
+    ("Curry nights are wasted on me.", "", "taste: curry night", "dislike"),
+    ("Me and mushrooms are not friends.", "", "taste: mushroom", "dislike"),
+    ("At work they call me the Butcher.", "", "nickname", "butcher"),
+    ("The firm is called Brandt & Biscuit.", "", "name of my firm", "brandt & biscuit"),
+    ("They've put me on statins.", "", "takes: statin", "yes"),
+    ("Leeks are my pride and joy.", "", "taste: leek", "like"),
+    ("I need silence to study.", "", "needs: silence", "yes"),
+    ("I have dyscalculia.", "", "health: dyscalculia", "yes"),
+    ("My knees are gone.", "", "health: knees", "gone"),
+    ("The diabetes is gone.", "", "health: diabetes", "no"),
+    ("I'm fitting kitchens in Kent until June.", "", "doing: fit kitchen", "yes"),
+    ("I've got into the academy.", "", "studies", "academy"),
+    ("I go to mass at home.", "", "habit: go mass", "yes"),
+    ("I can't sit through a film any more.", "", "told: sit through a film", "no"),
+    ("Ich kann Kümmel nicht ausstehen.", "", "taste: kümmel", "dislike"),
+    ("Je prends des cours de russe.", "", "learns: russe", "yes"),
+    ("Mon voisin m'apprend le russe.", "", "learns: russe", "yes"),
+    ("Llevo dos meses viviendo en Vigo.", "", "home", "vigo"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "subject", "slot", "value"), BROADER)
+def test_constructions_of_everyday_speech(text: str, subject: str, slot: str, value: str) -> None:
+    assert slots(text).get((subject, slot)) == value
+
+
+NOT_MEANT = [
+    "I'd rather not say.",
+    "I'd rather sit out tonight.",
+    "I'd never have guessed.",
+    "I'm having trouble again.",
+    "I am the greatest driver in the history of Kent.",
+    "My ankles are bigger than the house.",
+    "I live in Otto's old hoodie.",
+    "I will not be taking questions.",
+    "I can't get my card to work.",
+    "I cannot find the invoice.",
+    "I don't recognise this payment.",
+    "I am in Austria right now.",
+    "I'm in the van now.",
+    "I need a fast answer to the question.",
+    "I need four more screws.",
+    "I use the word loosely.",
+    "I take your point.",
+    "I miss the bus every time it rains.",
+    "I owe you a cake.",
+    "I'm a supermodel.",
+    "Romance is not dead.",
+    "The neighbours have swapped me for a petition.",
+    "Tough times can be a gateway to better ones.",
+    "Come and hold my towel.",
+]
+
+
+@pytest.mark.parametrize("text", NOT_MEANT)
+def test_what_only_looks_like_such_a_construction_is_not_claimed(text: str) -> None:
+    assert slots(text) == {}
+
+
+def test_a_friend_who_is_taught_is_not_the_teacher() -> None:
+    assert ("neighbour", "learns: russe") not in slots("Mon voisin m'apprend le russe.")
+    assert {who for who, _ in slots("Orla, the eldest of us, is a guard.")} == {"Orla"}
+
+
+def test_what_holds_for_the_moment_ends() -> None:
+    (claim,) = claims("I can't bear onions at the moment.", said=SAID)
+    assert claim.ends is not None
+    (claim,) = claims("I can't bear onions.", said=SAID)
+    assert claim.ends is None
+    (claim,) = claims("I've quit sugar until the wedding.", said=SAID)
+    assert (claim.value, claim.starts is not None, claim.ends is not None) == ("no", True, True)
+
+
+def test_a_shout_names_nobody() -> None:
+    assert ("", "name") not in slots("I'M AN AUNT.")
+
+
 def in_prose(text: str) -> dict[tuple[str, str], str]:
     """Return what a note says in which ``text`` stands as a paragraph of its own."""
     return slots(f"The road was wet and the evening long.\n\n{text}\n\nThen it rained again.\n")

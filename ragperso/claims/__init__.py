@@ -187,7 +187,8 @@ _FACTUAL: Final = re.compile(
     re.IGNORECASE,
 )
 _JOKE: Final = re.compile(
-    r"\b(?:(?:just |only )?kidding|jk|j/k|joking|joke|lol|lmao|rofl|haha\w*|hehe\w*|just messing|pulling "
+    r"\b(?:(?:just |only )?kidding|jk|j/k|joking|(?:just|only|little|bad|my) (?:a )?joke|^\W*joke|(?:it"
+    r"|that|this)(?:'s| is| was) (?:just |only )?a joke|lol|lmao|rofl|haha\w*|hehe\w*|just messing|pulling "
     r"your leg|as if"
     r"|yeah,? right|not!|said no one ever|no we didn't|no i (?:didn't|don't)|scherz|war nur spaß|spaß "
     r"beiseite|je plaisante"
@@ -200,6 +201,12 @@ _IRONY: Final = re.compile(
     r"|great,|wow,|yeah,? sure|obviously i'?m the|no,? of course)\b|\b(?:just|so) LOVE\b"
     r"|\bi (?:do|simply|just) (?:so )?(?:love|adore) "
     r"(?!my\b|our\b|me\b)|^\W*of course i (?:just )?love|^\W*na (?:toll|super|klasse)\b"
+    r"|\bthe (?:greatest|best|worst|most \w+|\w+est)\b[^,;.]{0,40}? (?:in the (?:history|world|universe"
+    r"|galaxy)|ever|of all"
+    r" time|alive|on earth)\b"
+    r"|\b(?:my|his|her|our) [\w ]{2,20}(?:is|are) (?:the size of|(?:big|old|long|heavi|wid|loud"
+    r"|tall)(?:g?er|i?er) than)"
+    r" (?:an?|the) \w+"
     r"|\b(?:million|billion|zillion|thousand) (?:times|years|things)\b"
     r"|\b(?:basically|practically|virtually) (?:an? |the |my |\w+ (?:live|married|own))|\b(?:might as well"
     r"|like a|feel like|feels like"
@@ -229,7 +236,7 @@ _TAG: Final = re.compile(
     r"|does|did|have"
     r"|haven't|are|aren't|is|can|could|would|right|huh|you|isn't|ok|okay|any|remember|oder|du|was|wie"
     r"|nicht wahr|toi|tu|non"
-    r"|verdad|no|tú|qué)\b[^,;]{0,90}\?\W{0,9}$",
+    r"|verdad|no|tú|qué|mail|send|ring|text|tell|call|please)\b[^,;]{0,90}\?\W{0,9}$",
     re.IGNORECASE,
 )
 _CAPTION: Final = re.compile(r"\s\[(?!\[)(?![^\]\n]{0,200}\]\()")

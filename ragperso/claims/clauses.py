@@ -28,6 +28,7 @@ else:
 
 PLAN_DAYS: Final = 60  # an undated plan is believed this long: most are done or dropped in two months
 SICK_DAYS: Final = 60  # a broken wrist, a sick leave without an end
+PASSING_DAYS: Final = 180  # what holds "at the moment", or until something without a date
 AGE_DAYS: Final = 365  # of an age nothing but "a year ago" is known afterwards
 MAX_CLAUSES: Final = 16  # of one sentence
 
@@ -125,7 +126,7 @@ def turned(
 ) -> Iterator[Item]:
     """Turn what a clause would fill round where it is denied, over ("no longer") or of the past only."""
     for item in items:
-        if item.closes or item.slot.startswith("plan"):
+        if item.closes or item.slot.startswith(("plan", "past job")):
             if not (is_denied or is_over):
                 yield item
         elif is_past:
@@ -260,6 +261,13 @@ CORRECTS: Final = re.compile(
     r"|at |for )\w+\W*$",
     re.IGNORECASE,
 )
+_PASSING: Final = re.compile(
+    r"\b(?:at the moment|right now|(?<!just )for now|for the (?:moment|time being)|temporarily|this (?:term"
+    r"|year|season|semester|month|week"
+    r"|time|summer|winter)|until|till|zurzeit|zur zeit|momentan|vorerst|en ce moment|pour l'instant|por ahora"
+    r"|de momento)\b",
+    re.IGNORECASE,
+)
 _SINCE: Final = re.compile(r"\b(?:since|from|as of|starting)\s*(?:the\s)?\s*$", re.IGNORECASE)
 UNTIL: Final = re.compile(
     r"\b(?:until|till|through|by|bis|jusqu'(?:au|à|en)|hasta)\s*(?:the\s)?(?:end of\s)?$", re.IGNORECASE
@@ -305,8 +313,10 @@ def _when(text: str, item: Item, scene: Scene) -> tuple[datetime | None, datetim
             ends = midnight(day, said) if day is not None else ends
         elif _SINCE.search(before) or re.match(r"since\b", inside, re.IGNORECASE) or span.first <= today:
             starts = starts or midnight(span.first - 1, said)
-    if ends is None and item.days:
-        ends = scene.after(item.days)
+    if ends is None and (item.days or _PASSING.search(text)):
+        ends = scene.after(item.days or PASSING_DAYS)
+        if item.is_denied:
+            starts = starts or midnight(today - 1, said)  # no mere ending: "no sugar until the wedding"
     return starts, ends
 
 

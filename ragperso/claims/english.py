@@ -24,8 +24,8 @@ from ragperso.claims.clauses import (
     no,
     turned,
 )
-from ragperso.claims.loose import IS_FAVOURITE, effect_on_me, loose_items
-from ragperso.claims.rules import meaning
+from ragperso.claims.loose import IS_CLEFT, IS_FAVOURITE, effect_on_me, loose_items
+from ragperso.claims.rules import kept, meaning
 from ragperso.claims.verbs import (
     ADJ,
     ADVERBS,
@@ -116,6 +116,9 @@ def _left_over(plain: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     at = start
     if start == 0 and end == len(plain) and ":" in plain[:40]:
         yield 0, end  # "New address: ..."
+        at = plain.find(":", 0, 40) + 1
+        if end - at > 5 and plain.count(" ", at, end) < 12:
+            yield at, end
         return
     for mark in _LOOSE_END.finditer(plain, start, end):
         if mark.start() - at > 5:
@@ -141,6 +144,8 @@ _SUBJECTS: Final = tuple(
         ("i", r"(?:[Ii](?=(?:ve|m)\s)|(?:[Ii]|[Ww]e(?!\sall\b))(?=['\s]))"
               r"(?: (?:both|two|personally|myself))?"),
         ("appos", rf"(?P<name>{NAMES}), (?:[Mm]y|[Oo]ur) {ADJ}(?P<rel>{PERSON}|{PET}),"),
+        ("name", rf"(?P<name>{NAMES}), the (?:(?:eld|young|old|bigg|small|tall)est|middle one|baby"
+         rf"|twin)[^,;.]{{0,20}},"),
         ("pair", rf"(?P<one>(?:(?:[Mm]y|[Oo]ur) {ADJ}{PERSON} )?{N}|[Hh]e|[Ss]he|(?:[Mm]y"
                  rf"|[Oo]ur) {ADJ}{PERSON}) and"
                  rf" (?:(?:my|our|his|her|their|the) {ADJ}{PERSON}|{N})(?=\s(?:{'|'.join(_PAIR_VERBS)})\b)"),
@@ -150,14 +155,17 @@ _SUBJECTS: Final = tuple(
                 rf"| nature| in law)(?:'s (?P<rel2>{ADJ}{PERSON}))?{_NAME}"),
         ("pet", rf"(?:[Mm]y|[Oo]ur|[Tt]he) {ADJ}(?P<rel>{PET}){_ONE}"),
         ("folk", rf"(?:[Tt]he|[Aa]|[Aa]n|[Oo]ne of (?:my|the|our)|[Ss]ome of my|[Tt]wo of my) "
-                 rf"{ADJ}(?P<rel>{PERSON})"
+                 rf"{ADJ}(?P<rel>(?!eldest|youngest){PERSON}|(?:woman|man|lady|bloke|guy|couple|family"
+                 rf"|student)(?= (?:next door|upstairs|downstairs"
+                 rf"|opposite|across)))(?: (?:next door|upstairs|downstairs|opposite))?"
                  rf"(?: of (?:mine|ours))?(?: (?:from|at|in|next) \w+(?: \w+)?)?{_NAME}"),
         ("theirs", rf"(?:[Hh]is|[Hh]er|[Tt]heir) (?P<adj>{ADJ})(?P<rel>{PERSON}|{PET}){_ONE}"),
         ("mine", r"(?:[Mm]y|[Oo]ur) (?P<thing>[^\W\d_][\w'-]*(?: (?!(?:is|are|was|were|has|will|isn't)\b"
                  r"|(?:start|leave"
                  r"|end|come|doe|take|goe|get)s?\b)[\w'-]+){0,4}?)(?=\s+(?:" + _THING_VERBS + r")\b|'s\s)"),
         ("they", r"(?P<pro>[Hh]e|[Ss]he|[Tt]hey)(?=\s|')"),
-        ("mum", r"(?P<rel>Mum|Mom|Mama|Dad|Papa|Grandma|Grandpa|Gran|Granny|Nana|Oma|Opa|Mummy|Daddy|mum"
+        ("mum", r"(?P<rel>Mum|Mom|Mama|Dad|Papa|Grandma|Grandpa|Gran|Granny|Nana|Oma|Opa|Mummy|Daddy|Mam"
+                r"|Mammy|Nan|Nanna|Grandad|Hubby|mum"
                 r"|mom|dad|grandma"
                 r"|grandpa|gran)(?=\s|')"),
         ("name", rf"(?:[Oo]ur )?(?P<name>{NAMES})(?: (?:next door|upstairs|downstairs|(?:from|in|at|of) "
@@ -186,6 +194,14 @@ def _of_kind(kind: str, match: re.Match[str], plain: str, scene: Scene) -> _Subj
     if kind == "i":
         return "i", scene.owner, stop, match
     if kind == "mine":
+        thing = match["thing"]
+        if (
+            match.group()[:3].lower() == "our"
+            and thing[:1].isupper()
+            and " " not in thing
+            and thing not in NOT_NAMES
+        ):
+            return "other", thing, stop, match  # "our Kasia", as in the north of England
         return "mine", scene.owner, stop, match
     if kind == "they":
         return ("other", scene.other, stop, match) if scene.other else None
@@ -204,6 +220,8 @@ def _of_kind(kind: str, match: re.Match[str], plain: str, scene: Scene) -> _Subj
     while stop > match.start() and plain[stop - 1] == ",":
         stop -= 1
     relation = relation_of(match["rel"])
+    if re.fullmatch("woman|man|lady|bloke|guy|couple|family|student", match["rel"]) and kind == "folk":
+        relation = "neighbour"
     if scene.owner and kind in ("kin", "mum", "pet", "folk") and not named:
         # Not to be taken for the relation of whom the memories are about.
         return "none", scene.owner, stop, match
@@ -234,6 +252,7 @@ def _named(match: re.Match[str], plain: str, scene: Scene) -> _Subject | None:
     if (
         words[0].casefold() in FORMS
         or IS_FAVOURITE.match(plain, match.start())
+        or IS_CLEFT.match(plain, match.start())
         or effect_on_me(plain[match.start() :])
     ):
         return None
@@ -246,7 +265,7 @@ def _named(match: re.Match[str], plain: str, scene: Scene) -> _Subject | None:
     name, stop = match["name"], match.end()
     if len(words) > 1 and words[1] in NOT_NAMES:
         name, stop = words[0], match.start("name") + len(words[0])
-    if plain[stop - 1 : stop] == "," or name in scene.things:
+    if (plain[stop - 1 : stop] == "," and ", the " not in match.group()) or name in scene.things:
         return None
     if scene.speaker and is_same(name, scene.speaker):
         return "i", scene.owner, stop, match
@@ -331,7 +350,8 @@ _STRONG: Final = re.compile(
     r"[;:!?…()\[\]]+(?=\s|$)|\.{2,}|\.(?=\s+\S)|\s?—\s?|\s[-–]+\s|,?\s(?:but|because|cause|although|though"
     r"|whereas|while"
     r"|since(?=\s(?:I|i|we|my)\b)|so(?=\s(?:the|it|that|please|no|don't|you|if|there)\b))\s"
-    r"|,\s(?:so|no\smore|which|where|when|and\s(?:it|the|this|that|you|there|then|now)|until|unless|like|as|in\scase"
+    r"|,\s(?:please|don't|ask|wish|save|send|mail|see|say|so|no\smore|which|where|when|and\s(?:it|the|this"
+    r"|that|you|there|then|now)|until|unless|like|as|in\scase"
     r"|of\sall)\s",
     re.IGNORECASE,
 )
@@ -478,7 +498,10 @@ def _agrees(plain: str, stop: int, read: Verb, groups: dict[str, str], who: str)
     if read.is_known and not is_finite:
         return False
     if read.lemma in among(
-        "book walk train ring class hand stand record name plan date count fish"
+        "book walk train ring class hand stand record name plan date count fish time land post shop store"
+        " form"
+        " tap test type smile rule match mark slice snack shower lock guard guide race rate print press"
+        " light tie"
     ) and word.endswith("s"):
         return bool(groups.get("rel"))  # "Fantasy books always ..." is about no person
     is_aux = read.is_future or read.is_able
@@ -514,7 +537,8 @@ def _continued(plain: str, at: int, scene: Scene, last: Clause, bound: str) -> C
     if (last.kind == "i" and ((form and form[1] == "s") or first == "is")) or (last.kind != "i" and is_base):
         return None
     if (is_base or first in among("never always don't have only still")) and re.search(
-        r"\b(?:to|can|will|'ll|could|would|should|let's|gonna|must|helps?|lets?|may|might|'d|\w+ing)\b",
+        r"\b(?:to|can|will|'ll|could|would|should|let's|gonna|must|helps?|lets?|may|might|'d|come|please"
+        r"|\w+ing)\b",
         plain[last.start : at],
     ):
         return None  # "to learn and support": one infinitive, two verbs
@@ -589,6 +613,14 @@ _BARE_CAN: Final = re.compile(
     "|vegetarian|a )",
     re.IGNORECASE,
 )
+# "Can't sing for toffee", "Never been one for the seaside"; not "Can't find it", which is of the moment.
+_BARE_NEVER: Final = re.compile(
+    r"(?:can't|cannot) (?:sing|cook|swim|drive|dance|draw|spell|ski|ride|sew|knit|tolerate|abide|sleep|do"
+    r" without"
+    r"|live without|resist|whistle|type)\b|never (?:been|had|learn(?:ed|t)|eaten|smoked|owned|driven|flown"
+    r"|married|drunk) \w",
+    re.IGNORECASE,
+)
 _BARE_STATE: Final = re.compile(
     r"(?:not )?(?:an? )?(?:big |huge |massive )?(?:fan of|into|keen on)\b|(?:allergic to|vegetarian|vegan"
     r"|left-handed|single"
@@ -624,6 +656,7 @@ def _dropped(plain: str, start: int, at: int, scene: Scene) -> Clause | None:
     )
     if (
         _BARE_CAN.match(plain, at)
+        or _BARE_NEVER.match(plain, at)
         or (first in among("love hate prefer adore dislike") and is_short)
         or re.match(r"used to \w", plain[at:], re.IGNORECASE)
     ):
@@ -661,8 +694,17 @@ def _all_items(plain: str, clause: Clause, scene: Scene) -> Iterator[Item]:
         if re.search(r"\bput (?:to sleep|down)\b", text):
             yield no("pet: " + clause.subject.casefold())
             return
+    if is_other and verb is not None and _is_birth(verb, clause):
+        yield Item("born")
+        return
     if clause.kind == "i" and (rather := _RATHER.match(text)):
         yield Item("taste: " + head(rather[1]), "like")
+        return
+    if clause.kind == "i" and (never := _WOULD_NEVER.match(text)):
+        yield Item(f"does: {head(never[1])}", "no", True, certainty=0.7)
+        return
+    if clause.kind == "i" and (would := _WOULD_RATHER.match(text)) and not DATED.search(text):
+        yield Item(f"prefers: {head(would[1])}", certainty=0.8)
         return
     if verb is None or verb.is_modal:
         return
@@ -679,7 +721,12 @@ def _all_items(plain: str, clause: Clause, scene: Scene) -> Iterator[Item]:
         return
     if scene.topic and verb.lemma in among("like love enjoy prefer hate dislike dread drink eat sell stand"):
         verb.rest = re.sub(r"^\s*(?:them|it)\b(?!\s(?:when|that|if|how))", " " + scene.topic, verb.rest)
-    found = _planned(plain[a:b], verb, scene) or meaning(verb, clause.subject if is_other else "")
+    who = clause.subject if is_other else ""
+    found = (
+        _planned(plain[a:b], verb, scene)
+        or meaning(verb, who)
+        or (kept(verb, who) if not scene.is_prose else [])
+    )
     items = list(turned(found, is_denied=verb.is_denied, is_over=verb.is_over, is_past=verb.is_past_only))
     for item in items:
         if clause.kind == "pet" and item.slot == "dead":
@@ -701,8 +748,32 @@ def _introduced(clause: Clause, scene: Scene) -> Iterator[Item]:
         yield Item("pet", stem(relation.lower())) if is_pet else Item("relation", relation_of(relation))
 
 
+def _is_birth(verb: Verb, clause: Clause) -> bool:
+    """Say whether "her little girl arrived on Monday" tells of a birth."""
+    match = clause.match
+    if match is None or verb.lemma not in ("arrive", "come") or not verb.is_done:
+        return False
+    relation = match.groupdict().get("rel") or ""
+    is_child = re.fullmatch(r"baby|girl|boy|daughter|son|twins", relation) is not None
+    return is_child and not match.group().lower().startswith("a ")
+
+
 _RATHER: Final = re.compile(
     r"\s?(?:'d| would) (?:always |much )?rather (?:have |eat |drink |get )?((?!be\b)[^,;.]{3,40}?) than\b"
+)
+# "I'd rather sit near the door", "I'd always pick the aisle": of habits, not of tonight.
+_WOULD_RATHER: Final = re.compile(
+    r"\s?(?:'d| would) (?:(?:always |much |far )?(?:rather|sooner) (?=(?:sit|sleep|walk|stand|work|read"
+    r"|write|cycle"
+    r"|live|travel|have|be [\w-]+ed)\b)|always (?=(?:pick|choose|take|go for|order|have|prefer)\b))"
+    r"(?!.*\b(?:than|tonight|today|now|this|that|it|you|your)\b)([^,;.]{4,40})",
+    re.IGNORECASE,
+)
+_WOULD_NEVER: Final = re.compile(
+    r"\s?(?:'d| would) never (?:again )?(?=(?:go|eat|live|work|buy|own|wear|drive|fly|vote|move|drink|take"
+    r"|touch|use"
+    r"|smoke|marry|teach|get|keep)\b)(?!.*\b(?:you|your|that|this|it|so|such|if|but)\b)([^,;.]{6,40})",
+    re.IGNORECASE,
 )
 _SERVICES: Final = among(
     "doctor dentist therapist physio psychologist psychiatrist dermatologist cardiologist gynaecologist "
@@ -719,6 +790,8 @@ def _name_given(verb: Verb, clause: Clause) -> str:
         return ""
     if verb.lemma == "be called":
         found = re.match(rf"\s*({NAMES})", verb.rest)
+    elif verb.lemma == "be" and not verb.is_done and clause.kind == "pet":
+        found = _CALLED.search(verb.rest[:60])
     elif verb.lemma == "be" and not verb.is_done and clause.kind == "other":
         found = _CALLED.match(verb.rest.strip()) or re.match(
             rf"\s*(?:now |still |called )?({NAMES})(?=\s*(?:[,.!;]|$|on |at |from ))", verb.rest
@@ -742,7 +815,8 @@ _PERSONAL: Final = among("allergy diet age birthday birthplace speaks expecting 
 }
 _NEEDS_ME: Final = re.compile(r"\b(?:a|per|every) (?:year|month|week|day)\b", re.IGNORECASE)
 _HANGS: Final = re.compile(
-    r"^\W*(?:it|them|that|this|him|her(?!\sown\b)|these|those|so|one(?=[\s,.]*$)|which|what|how|when|whether|if)\b",
+    r"^\W*(?:it|them|that|this|him|her(?!\sown\b)|these|those|so|one(?=[\s,.]*$)|which|what|how|when"
+    r"|whether|if)\b",
     re.IGNORECASE,
 )
 
@@ -849,6 +923,8 @@ def _planned(text: str, verb: Verb, scene: Scene) -> list[Item]:
             r"\b(?:away|abroad|off|on (?:holiday|leave|vacation|tour))\b|\b(?:in|at) (?:the )?[A-Z]|\bfrom\b",
             text,
         )
+        if lemma == "be" and re.match(r"\s*on [£$€]?\d", rest):
+            return []  # "I'm on 43,000 from March": the pay
         if (lemma == "be" and not is_away and not EVENT.search(rest)) or _HANGS.match(rest):
             return []
         if (
@@ -884,13 +960,19 @@ _MY_SLOTS: Final[dict[str, str]] = DATA["my_slots"]
 _SORE: Final = re.compile(
     r"\W*(?:has |is |have |been )*(?:an? |still |really )*(?:\w+ ){0,2}?(?:broken|sprained|torn|fractured"
     r"|injured|swollen|inflamed"
-    r"|irritated|bad|weak|out|frozen|stiff|sore|dislocated|strained|bruised|infected|in plaster|in a cast"
+    r"|irritated|bad|weak|out|gone|shot|knackered|no (?:use|good)|useless|rubbish|dodgy|playing up|worn"
+    r"|done for|frozen|stiff|sore|dislocated|strained|bruised|infected|in plaster|in a cast"
     r"|tear|rupture"
     r"|fracture|sprain|inflammation|injury)\b",
     re.IGNORECASE,
 )
+_WORN: Final = re.compile(
+    r"\W*(?:\w+ ){0,2}?(?:gone|shot|knackered|no (?:use|good)|useless|rubbish|dodgy|worn|weak|stiff|done"
+    r" for)\b"
+)
 _WELL: Final = re.compile(
-    r"\W*(?:is |has |fully |all |quite |much )*(?:healed|fine|better|ok|okay|back to normal|good as new"
+    r"\W*(?:is |has |fully |all |quite |much |a lot |so |far |finally |completely )*(?:healed|fine|better"
+    r"|ok|okay|back to normal|good as new"
     r"|mended)\b",
     re.IGNORECASE,
 )
@@ -911,7 +993,8 @@ def _my_thing(plain: str, clause: Clause, scene: Scene) -> Iterator[Item]:
         if _WELL.match(low) and not verb.is_denied:
             yield no("health: " + part.group().lower())
         elif _SORE.match(low) and not verb.is_past:
-            yield Item("health: " + part.group().lower(), phrase(low, 5), days=SICK_DAYS)
+            days = 0 if _WORN.match(low) else SICK_DAYS
+            yield Item("health: " + part.group().lower(), phrase(low, 5) or "bad", days=days)
         return
     if HEALTH.search(name) and verb.lemma == "be" and not verb.is_past:
         yield from turned([Item("health: " + head(name))], is_denied=verb.is_denied, is_over=verb.is_over)
@@ -1018,6 +1101,9 @@ def _my_thing_is(verb: Verb, name: str, low: str, who: str, scene: Scene) -> Ite
     if slot == "home":
         if found := re.match(r"(?:\w+ ){0,2}?(?:in|at|on|near)\s+(.+)", low):
             yield Item("home", place(found[1]))
+    elif slot in ("phone", "email") and not is_valid(slot, value):
+        if re.match(r"(?:an? |still an? )", low):
+            yield Item("has: " + slot, value)
     elif is_valid(slot, value) and not (scene.is_prose and slot == name and noun not in _KNOWN_THINGS):
         yield Item(slot, value)
 

@@ -51,7 +51,8 @@ _EFFECT: Final = re.compile(
     r"|sneeze|panic|itch"
     r"|cough|nauseous|nausea|awake|sane|calm|sleepy|anxious|nervous|dizzy|wheeze|bloated|stomach ?aches?"
     r"|cramps|goosebumps"
-    r"|the creeps|creeps|queasy|happy|gag|shudder|out in|joy|energy|hungry|claustrophobic|tingle|close"
+    r"|the creeps|creeps|nightmares|shivers|vertigo|wind|palpitations|queasy|happy|gag|shudder|out in|joy"
+    r"|energy|hungry|claustrophobic|tingle|close"
     r"|swell|itch|hurt|ache|water|run)\b",
     re.IGNORECASE,
 )
@@ -96,7 +97,8 @@ IS_FAVOURITE: Final = re.compile(
     r"|place|time)[\w-]+)"
     r"{0,2}|passions?|hobby|comfort \w+|guilty pleasure|go-to \w+|thing|weakness|colou?r|poison|jam|cup of "
     r"tea|nemesis"
-    r"|kryptonite|pet hate|pet peeve|religion|happy place|\w+ of choice)\b",
+    r"|kryptonite|pet hate|pet peeve|religion|happy place|pride and joy|downfall|undoing|idea of (?:heaven"
+    r"|hell|fun)|bane of my life|\w+ of choice)\b",
     re.IGNORECASE,
 )
 _ROLE_OF: Final = re.compile(
@@ -110,6 +112,16 @@ _NOT_PLANNED: Final = re.compile(
     r" forward|don't|do|remember|bring|meet me|have a|enjoy|hope|sorry|congrat|ready|who|what|how|any|show"
     r"|send|order|come"
     r"|take|get|make|use|check|tell|ask)\b|\b(?:was|were|had|did|every|you|your|he|she|they|\w{3,}ed)\b",
+    re.IGNORECASE,
+)
+
+
+# "Opera is what I like best", "Pratchett is who I go back to".
+IS_CLEFT: Final = re.compile(
+    r"(?P<thing>[^\W_][\w'& -]{1,50}?)\s+(?:is|are)\s+(?:what|who|where|the (?:one )?thing)\s+(?:i"
+    r"|we)(?:'d)?\s+(?:(?:really|always"
+    r"|still|would)\s)*(?:like|love|enjoy|prefer|rather|crave|live for|(?:go|come) back to)\b(?!\s(?:about"
+    r"|to say))",
     re.IGNORECASE,
 )
 
@@ -143,8 +155,11 @@ def _loose(text: str, scene: Scene) -> Iterator[tuple[Item, str]]:
         if re.match(r"favourites? \w", what):
             yield Item("favourite " + stem(what.partition(" ")[2]), key), scene.owner
         elif key:
-            is_bad = re.search(r"nemesis|kryptonite|hate|peeve", what)
+            is_bad = re.search(r"nemesis|kryptonite|hate|peeve|hell|bane", what)
             yield Item("taste: " + key, "dislike" if is_bad else "like"), scene.owner
+        return
+    if (cleft := IS_CLEFT.match(text)) and not _NOT_THING.match(cleft["thing"]) and head(cleft["thing"]):
+        yield Item("taste: " + head(cleft["thing"]), "like"), scene.owner
         return
     if effect := effect_on_me(text):
         if not re.search(r"\b(?:is|are|was|were|has|have|had|will|and then|just)\b", effect["thing"]):
@@ -153,7 +168,7 @@ def _loose(text: str, scene: Scene) -> Iterator[tuple[Item, str]]:
         return
     if scene.is_prose or len(text.split()) > 18:
         return
-    if (dated := _DATED_EVENT.match(text)) and is_coming(text, scene, is_future=False):
+    if (dated := _DATED_EVENT.match(text)) and is_coming(text, scene, is_future=True):
         yield Item("plan: " + head(dated["what"]), days=PLAN_DAYS), scene.owner
     elif _NOT_PLANNED.search(text):
         return
@@ -162,7 +177,7 @@ def _loose(text: str, scene: Scene) -> Iterator[tuple[Item, str]]:
 
 
 _DATED_EVENT: Final = re.compile(
-    r"(?:the|our|my) (?P<what>[\w' -]{3,40}?)(?:(?: is|'s| starts| begins) (?:on|at|from)"
+    r"(?:the |our |my )?(?P<what>[\w' -]{3,40}?)(?:(?: is|'s| starts| begins) (?:on|at|from)"
     r"|(?: has been| was| is| got) (?:moved|postponed|rescheduled|brought forward|pushed)"
     r"(?: back| forward)? to)\b",
     re.IGNORECASE,

@@ -54,7 +54,11 @@ _NOT_TRAIT: Final = re.compile(rf"\b{MACROS['not_trait']}\b", re.IGNORECASE)
 def meaning(verb: Verb, who: str) -> list[Item]:
     """Return what the clause fills, as if it were neither denied nor over; ``who`` is "" for the speaker."""
     if verb.lemma == "be":
+        if verb.is_perfect and "never been to" in verb.words and (where := head(verb.rest)):
+            return [Item(f"has never: been to {where}", "no", True)]
         return _being(verb, who)
+    if verb.is_ongoing and verb.is_known and verb.lemma not in MOMENTS and _AGAIN.search(verb.words):
+        verb.is_ongoing = False  # "I'm eating cake again"
     if verb.lemma == "be called":
         return [Item("name", name)] if (name := phrase(verb.rest, 4)) else []
     if (special := _special(verb, who)) is not None:
@@ -64,6 +68,7 @@ def meaning(verb: Verb, who: str) -> list[Item]:
     return [] if verb.is_able or verb.lemma in _TASTES else _fallback(verb)
 
 
+_AGAIN: Final = re.compile(r"\bagain(?=\W*$|\s*[,.;!])")
 _TASTES: Final = among(
     "like love enjoy prefer adore fancy crave favour favor hate dislike despise detest loathe dread"
 )
@@ -92,7 +97,9 @@ def _special(verb: Verb, who: str) -> list[Item] | None:
         "pick": first == "up",
         "get": first == "into",
     }
-    if is_begun.get(lemma, lemma == "go" and re.match(r"back (?:to|on)\b", low)):
+    is_back = lemma == "go" and re.match(r"back (?:to|on)\b", low) is not None
+    is_refused = verb.is_future and verb.is_denied
+    if not is_refused and is_begun.get(lemma, is_back):
         if lemma in ("pick", "go") and not verb.is_done:
             return _habit(verb)
         if lemma == "go" and not _GONE_BACK.search(low):
@@ -140,7 +147,7 @@ def _special(verb: Verb, who: str) -> list[Item] | None:
         and not verb.is_able
         and not re.match(r"by\s", low)
     ):
-        return _habit(verb)
+        return _habit(verb) or None
     return None
 
 
@@ -159,6 +166,7 @@ def _refusing(verb: Verb, rest: str) -> list[Item]:
         or inner.lemma in MOMENTS - among("go take get")
         or VAGUE.match(inner.rest)
         or DATED.search(rest)
+        or (inner.lemma == "take" and "taking" in verb.words)
     ):
         return []
     key = head(re.sub(r"^\s*(?:to|any|anything)\s", "", inner.rest))
@@ -266,7 +274,9 @@ def _beginning(verb: Verb, what: str, who: str) -> list[Item]:
         if read.lemma in MOMENTS - among("take go get keep make"):
             return []
         found_items = meaning(read, who)
-        is_told = len(low.split()) > 1 and not VAGUE.match(read.rest)
+        is_told = (len(low.split()) > 1 or lemma == "take") and not (
+            read.rest.strip(" .") and VAGUE.match(read.rest)
+        )
         return found_items or [Item("does: " + key, certainty=0.7) for key in [_act(what)] if key and is_told]
     is_course = re.match(
         r"[a-z-]+ (?:classes|lessons|therapy|training|course|medication)|therapy|yoga|pilates|medication", low
@@ -342,6 +352,8 @@ def _switching(verb: Verb, low: str) -> list[Item]:
     if not (found and target):
         return []
     source = found[1] or what
+    if source in ("me", "us", "him", "her", "you"):
+        return []
     new = thing(found[2])
     items = [Item("has: car", target)] if new == "car" else [Item("uses: " + head(found[2]))]
     if source and not VAGUE.match(source) and (old := head(source)):
@@ -395,6 +407,10 @@ def _being(verb: Verb, who: str) -> list[Item]:
     if verb.is_past and not verb.is_past_only and not verb.is_perfect:
         return []
     rest = verb.rest.strip()
+    if verb.is_past_only and not verb.is_denied:
+        trade = [one for one in _profession(rest, rest.casefold(), who) if one.slot == "job"]
+        if trade:  # what somebody was is worth knowing, too
+            return [*trade, Item("past job: " + trade[0].value)]
     while (word := token_at(rest, 0)) in _QUALITY or word in ("not", "never", "no"):
         if word == "no" and not re.match(r"no longer\b", rest, re.IGNORECASE):
             break
@@ -405,6 +421,12 @@ def _being(verb: Verb, who: str) -> list[Item]:
     if verb.is_future:
         if re.match(r"an? (?:mum|mom|dad|aunt|uncle|grand\w+|father|mother)\b", low):
             return [Item("expecting", phrase(low, 3), days=270)]
+        if role := re.match(
+            r"(?:an? |the |my |our |[\w' ]{2,20}'s )?((?:\w+ )?(?:bridesmaid|best man|maid of honour"
+            r"|witness|god\w+))\b",
+            low,
+        ):
+            return [Item("role: " + role[1])]
         return [Item("plan: birthday", low[:2], days=PLAN_DAYS)] if re.match(r"\d\d\b", low) else []
     if into := re.match(r"\w+ (?:weeks?|months?|days?|years?) into ((?:my|the|her|his) new job.*)", rest):
         return _new_job(into[1])
@@ -414,6 +436,7 @@ def _being(verb: Verb, who: str) -> list[Item]:
         return []
     if (
         not who
+        and not re.match(r"an?\s|the\s", low)
         and not verb.is_denied
         and not verb.words.lstrip().startswith(("we", "both"))
         and (name := re.match(rf"({N}(?: {N})?)(?=\s*(?:[,.!]|$))", rest))
@@ -474,10 +497,14 @@ def _is_job(what: str) -> bool:
 def _habit(verb: Verb) -> list[Item]:
     """Return the habit a clause in the present tense tells of; none without a word for how often."""
     low = verb.rest.casefold().strip(" .,!*_")
-    is_daily = verb.lemma in among("get wake go eat start finish") and not verb.is_ongoing
+    is_daily = verb.lemma in among("get wake go eat start finish sleep") and not verb.is_ongoing
     if verb.is_done or verb.is_future or (verb.is_ongoing and DATED.search(low)):
         return []
-    if not verb.is_often and not (is_daily and CLOCK.search(verb.words)):
+    is_new = verb.lemma not in _MUSING | _MOMENTARY and _NOW.search(verb.words) is not None
+    is_daily = is_daily or (
+        verb.is_third and verb.lemma not in _MOMENTARY | among("arrive land open close begin end")
+    )
+    if not verb.is_often and not is_new and not (is_daily and CLOCK.search(verb.words)):
         return []
     key = head(re.sub(r"^(?:to the|to|the|for a|for|a|by|at)\s", "", low))
     if verb.lemma in among("read put let set cut hurt quit") and re.search(
@@ -493,6 +520,20 @@ def _habit(verb: Verb) -> list[Item]:
     return [Item(f"habit: {verb.lemma} {' '.join(key.split()[:2])}".strip())]
 
 
+_NOW: Final = re.compile(r"(?<!right )(?<!just )(?<!for )(?<!by )\bnow(?=\W*$|\s*[,.;!])")
+_MOMENTARY: Final = among(
+    "need want go come leave see be get have let look like love hate stop start call miss sound"
+)
+# Verbs that tell of somebody without an object: "she knits", "the baby crawls".
+_ALONE: Final = among(
+    "knit swim sing cook drive smoke vape crawl cycle dance paint run jog garden bake read write draw sew"
+    " ski surf sail row"
+    " fish hunt climb hike box fence stutter stammer snore faint gamble commute freelance"
+)
+_FOR_SOME_TIME: Final = re.compile(
+    r"\b(?:until|till|for the (?:next|rest)|these days|this (?:year|term|season|summer|winter)|since"
+    r"|for (?:\w+ ){1,2}(?:weeks|months|years))\b"
+)
 _RARELY_TOLD: Final = among(
     "stay focus support hit put let set cut hurt shut split underestimate remind share use"
 )
@@ -506,12 +547,19 @@ def _fallback(verb: Verb) -> list[Item]:
     """Read a plain present tense that has no rule of its own as a habit or a trait."""
     low = verb.rest.casefold().strip(" .,!*_")
     if verb.is_perfect and verb.is_denied and "never" in verb.words.split()[:4]:
-        is_told = verb.lemma not in among("see hear feel think know meet have say") and not VAGUE.match(low)
+        is_told = verb.lemma not in among("see hear feel think know meet have say") and not (
+            low and VAGUE.match(low)
+        )
         is_now = re.search(r"\b(?:so|more|such|that|like this|before in|this)\b", low)
         key = f"has never: {verb.lemma} {head(low)}".strip()
-        return [Item(key, "no", True)] if is_told and not is_now and head(low) else []
+        is_whole = head(low) or verb.lemma in among(
+            "fly marry drive swim ski smoke drink dance vote gamble cook"
+        )
+        return [Item(key, "no", True)] if is_told and not is_now and is_whole else []
     if verb.is_done or verb.is_future or verb.is_modal or verb.is_past_only:
         return []
+    if verb.is_ongoing and _FOR_SOME_TIME.search(verb.words) and verb.lemma not in MOMENTS and head(low):
+        return [Item(f"doing: {verb.lemma} {head(low)}", days=240)]
     if verb.is_ongoing:
         looked = re.match(
             r"for (an? |my )?(?:\w+ )?(?:job|flat|place|apartment|house|room|work|flatmate|partner|school)\b",
@@ -532,10 +580,97 @@ def _fallback(verb: Verb) -> list[Item]:
         verb.lemma in MOMENTS | _RARELY_TOLD
         or not verb.is_known
         or len(verb.lemma) < 3
-        or VAGUE.match(low)
+        or (VAGUE.match(low) is not None if low else verb.lemma not in _ALONE)
         or (verb.lemma == "read" and not verb.is_third)
         or re.match(r"(?:you|your|me|now|back|off|up|down|out|this|that)\b", low)
         or (len(low.split()) < 2 and not verb.is_denied and not verb.is_third)
     ):
         return []
     return [Item(f"does: {verb.lemma} {' '.join(head(low).split()[:2])}".strip(), certainty=0.6)]
+
+
+# ---------------------------------------------------------------- kept in the person's words
+
+# What is said to somebody or points at something, and what holds for the moment only.
+_POINTS: Final = re.compile(
+    r"\b(?:you|your|yours|this|that|these|those|here|there|what|which|how|why|whether|if|someone|somebody"
+    r"|something"
+    r"|nothing|anything|everything|so|such|too|enough|like (?:an?|the|one)|as|than)\b|^\W*(?:it|them|him"
+    r"|her|one|me|us)(?=\W|$)"
+)
+_OF_THE_MOMENT: Final = re.compile(
+    r"\b(?:today|tonight|yesterday|tomorrow|now|just|already|yet|currently|later|soon|again|finally|at last"
+    r"|suddenly"
+    r"|almost|nearly|this \w+|last \w+|next \w+|a (?:minute|moment|bit)|at the moment|for once|o'clock"
+    r"|morning|afternoon"
+    r"|evening|all day|also see|clearly|obviously|officially|legally|basically|practically)\b"
+)
+_NO_KIND: Final = re.compile(
+    r"\W*(?:an? |the )?(?:\w+ ){0,2}?(?:idiot|fool|mess|wreck|\w*model|millionaire|genius|hero|legend|saint"
+    r"|king|queen"
+    r"|god|goddess|zombie|ghost|vampire|robot|pope|spy|unicorn|wizard|monster|machine|disaster|joke|shame"
+    r"|pity|matter|bit|lot"
+    r"|minute|hour|day|week|mile|way|size|case|problem|question|fan|member|sign|symptom|result|reason|start"
+    r"|thing)\b"
+)
+_TALK: Final = (
+    MOMENTS
+    | _TASTES
+    | among(
+        "live work move apologise appreciate bet check claim count fail find focus follow guarantee hear"
+        " imply insist jump mark note offer point"
+        " post print recall reckon refuse repeat rest risk second serve set share shout spot stick suspect"
+        " talk tend tip touch"
+        " welcome wonder write read pick cut put hit let hurt split set save deserve require search type"
+        " use change move open close"
+        " start stop finish book sign accept confirm attend add order"
+    )
+)
+
+
+# What one cannot do for good; "I can't get my card to work" is of the moment.
+_BEYOND: Final = among(
+    "abide be bake climb cook cope dance deal do draw drink eat get handle live read resist ride sing sit"
+    " sleep smell"
+    " spell stand stomach swim taste tolerate trust type whistle"
+)
+
+
+def kept(verb: Verb, who: str) -> list[Item]:
+    """Return a plain statement of what lasts, which no rule knows, to be kept in the words it was said in.
+
+    A present tense without a word of the moment, a noun one is, what one cannot do, what one has never done.
+    """
+    low = verb.rest.casefold().strip(" .,!*_")
+    if verb.is_modal or verb.is_future or verb.is_past_only or (verb.is_past and not verb.is_perfect):
+        return []
+    if _OF_THE_MOMENT.search(verb.words) or _POINTS.search(low) or not low:
+        return []
+    words = low.split()
+    if verb.is_perfect:
+        is_never = verb.is_denied and re.search(r"\b(?:never|ever|since)\b", verb.words) is not None
+        is_told = verb.lemma not in among("see hear feel think know meet have say tell")
+        if not (is_never and is_told) and not (verb.lemma == "be" and verb.is_lasting):
+            return []
+    elif verb.lemma == "be":
+        is_kind = re.match(r"(?:an?|one of|the (?:best|worst|only|oldest|youngest|first|last)|no) \w", low)
+        if not is_kind or who[:1].isupper() or _NO_KIND.match(low):
+            return []
+    elif verb.is_ongoing:
+        return []
+    elif verb.is_able and verb.is_denied and verb.is_over:
+        pass  # "I can't sit through a film any more"
+    elif verb.is_able:
+        is_on = verb.lemma != "get" or re.match(r"on with|used to|by without", low)
+        if not (verb.is_denied and verb.lemma in _BEYOND and is_on and words[1:]):
+            return []
+    elif (
+        verb.lemma in _TALK
+        or verb.lemma == "do"
+        or not (verb.is_known or verb.is_third)
+        or (who and not verb.is_third)
+        or (len(words) < 2 and not verb.is_denied)
+    ):
+        return []
+    key = " ".join(dict.fromkeys(f"{verb.lemma} {phrase(verb.rest, 4)}".split()))
+    return [Item("told: " + key, certainty=0.6)]

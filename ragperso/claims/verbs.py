@@ -32,7 +32,10 @@ PERSON: Final = _longest(DATA["kin"] + " " + DATA["folk"])
 PET: Final = _longest(DATA["pets"])
 ADJ: Final = rf"(?:(?:{alternatives(DATA['adj'])})[\s-]){{0,3}}"
 N: Final = r"[A-ZÀ-ÖØ-Þ][\w-]{0,24}"  # one word of a name
-TITLE: Final = r"(?:Mr|Mrs|Ms|Dr|Miss|Madame|Monsieur|Frau|Herr|Don|Doña|Señora?|Aunt|Uncle|Auntie|Prof)\.? "
+TITLE: Final = (
+    r"(?:Mr|Mrs|Ms|Dr|Miss|Madame|Monsieur|Frau|Herr|Don|Doña|Señora?|Aunt|Uncle|Auntie|Prof|[Pp]rofessor"
+    r"|Doctor|Father|Sister)\.? "
+)
 NAMES: Final = rf"(?:{TITLE})?{N}(?: (?:von |van |de )?{N})?"
 NOT_NAMES: Final = words_of("not_names")
 CANON: Final[dict[str, str]] = DATA["canon"]
@@ -52,7 +55,9 @@ MACROS: Final = {
     rf"[^,;.]{{0,30}}|(?-i:{NAMES}))",
 } | {
     name: f"(?:{alternatives(DATA[name])})"
-    for name in "health part languages owned event job_word not_job not_trait creed status body diets".split()
+    for name in (
+        "cars health part languages owned event job_word not_job not_trait creed status body diets".split()
+    )
 }
 MONTH: Final = MACROS["month"]
 LANGUAGE: Final = re.compile(rf"\b{MACROS['languages']}\b", re.IGNORECASE)
@@ -67,7 +72,8 @@ REGULAR: Final = re.compile(
 )
 # A time of day makes a habit of getting up, not of a train.
 CLOCK: Final = re.compile(
-    r"\bat (?:\w+ ){0,2}?(?:five|six|seven|eight|nine|ten|eleven|noon|midnight|dawn|\d{1,2}(?::\d\d)?)\b",
+    r"\b(?:at|from) (?:\w+ ){0,2}?(?:five|six|seven|eight|nine|ten|eleven|noon|midnight|dawn"
+    r"|\d{1,2}(?::\d\d)?)\b",
     re.IGNORECASE,
 )
 DATED: Final = re.compile(
@@ -180,14 +186,18 @@ class Verb:
             return not self.is_ongoing
         if need == "still":
             return not self.is_future and not self.is_past
+        if need == "been":  # a passive: "has been made", "was laid off"
+            return re.search(r"\b(?:been|got|was|were)\b", self.words) is not None
         if need == "lately":
-            return re.search(r"\bnow\b", self.words) is not None
+            return re.search(r"(?<!right )\bnow\b", self.words) is not None
         if need == "can":
             return self.is_able
         if need == "not":
             return self.is_denied
         if need == "often":
             return self.is_often
+        if need == "regular":
+            return REGULAR.search(self.words) is not None
         if need == "me":
             return not who
         if need == "they":
@@ -195,7 +205,10 @@ class Verb:
         return True
 
 
-_LASTING: Final = re.compile(r"\b(?:since|always|for (?:\w+ ){0,2}(?:years|months|weeks|ages|decades))\b")
+_LASTING: Final = re.compile(
+    r"\b(?:since|always|(?:for )?(?:[\w-]+ ){0,2}(?:years|months|weeks|ages|decades)(?! (?:ago|late"
+    r"|early)))\b"
+)
 _OVER: Final = re.compile(r"\b(?:any ?more|any longer|no longer|no more|not .{1,30} again)\b", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[^\W_][\w'-]*|'\w+")
 _BE: Final = among("am m is are 'm 're isn't aren't ain't be 's")
@@ -206,7 +219,8 @@ _MODALS: Final = among(
 )
 _PASSIVE: Final = {
     **{word: FORMS.get(word, (word, ""))[0] for word in (
-        "promoted hired fired diagnosed transferred accepted born raised laid offered".split()
+        "promoted hired fired diagnosed transferred accepted born raised laid offered made"
+        " appointed elected".split()
     )},
     **dict.fromkeys(("named", "christened", "called"), "be called"),
     "sacked": "fire",
@@ -359,10 +373,13 @@ class _Reader:
             return self.done(after, "have")
         is_part = (
             FORMS.get(then, ("", ""))[1] == "ed"
-            or then in among("quit become run come put set cut had been")
+            or then in among("quit become run come put set cut had been split hurt read let hit shut")
             or (word != "'s" and then.endswith("ed") and len(then) > 4)
         )
-        if is_part and not (word == "'s" and then in STATES):
+        is_gone = then == "gone" and self.word(after + 1) in among(
+            "back to into over through off on out and up"
+        )
+        if is_part and (is_gone or not (word == "'s" and then in STATES)):
             verb.is_perfect = True
             if then != "been":
                 return self.done(after, "have") if then == "had" else self.main(after)
@@ -472,6 +489,12 @@ def objects(text: str, most: int = 4) -> list[str]:
         for part in parts[1:]
         if FORMS.get(token_at(part, 0), ("", ""))[1] != "s"
         and not re.search(r"\s(?:below|above|under|over|until|like)\s", part)
+        and not re.match(
+            r"\s*(?:haven't|hasn't|have|has|don't|never|not|always|doctor|pray|please|sorry|thanks|wish|god"
+            r"|judge)\b",
+            part,
+            re.IGNORECASE,
+        )
     ]
     heads = dict.fromkeys(head(part) for part in (kept if is_list else [text]))
     return [
@@ -479,7 +502,11 @@ def objects(text: str, most: int = 4) -> list[str]:
         for one in heads
         if one
         and not _POINTING.search(one)
-        and not re.fullmatch(r"\w+ly|not \w+|sorry|yes|no|always|never|too|though|please|people", one)
+        and not re.fullmatch(
+            r"(?!(?:lily|jelly|\w*fly|italy|sicily|family)$)\w+ly|not \w+|sorry|yes|no|always|never|too"
+            r"|though|please|people",
+            one,
+        )
         and not one.startswith(("i ", "we ", "my ", "you ", "he ", "she "))
     ]
 

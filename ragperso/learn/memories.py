@@ -404,12 +404,14 @@ def _families(fact: Fact) -> tuple[str, ...]:
     found = [family]
     if family in _ACTIVITY:
         found.append("activity")
+    if family == "can":
+        found.append("learns")
     if family == "home" and fact.value:
         found += [*MOVE_ENDS, *_FIXTURES]
     if family in ("eats", "diet"):
         found.append("diet")
     if fact.slot in _JOB:
-        found += [*JOB_ENDS, "habit", "does", "runs"]
+        found += [*JOB_ENDS, "habit", "does", "runs", "member"]
     if fact.slot.startswith("has: "):
         found += ["drives", "habit", "does"]
     if fact.slot == "dead" or (fact.subject and fact.slot not in _FOR_GOOD):
@@ -418,13 +420,16 @@ def _families(fact: Fact) -> tuple[str, ...]:
 
 
 # Weekly fixtures that name their place or day belong to the old home: the gym, the choir on Mondays.
-_FIXTURES: Final = ("habit", "course", "member")
+_FIXTURES: Final = ("habit", "course", "member", "does", "sings", "has")
 _PLACED: Final = re.compile(
     r"\b(?:in|at|near|along|to|by) (?:the )?[A-Z]\w+|\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)days?\b"
-    r"|\b(?:sea|river|lake|park)\b|\b(?:to work|to the office|commut\w+|at weekends)\b"
+    r"|\b(?:sea|river|lake|park)\b|\b(?:to work|to the office|commut\w+|at weekends)\b|\b(?:rent|for the"
+    r" (?:house|flat|room))\b"
 )
 
-_COMMUTE: Final = re.compile(r"\b(?:to work|to the office|commut\w+)\b", re.IGNORECASE)
+_COMMUTE: Final = re.compile(
+    r"\b(?:to work|to the office|commut\w+|work ?days|(?:early|late|night) shifts?)\b", re.IGNORECASE
+)
 _RETIRED: Final = frozenset(
     "retired rentner rentnerin pensioniert retraité retraitée jubilado jubilada".split()
 )
@@ -500,14 +505,23 @@ def _rivals(new: Fact, old: Fact) -> bool:
     if family == "home" and not new.negated and new.slot != old.slot:
         if new.value and new.value in old.text.casefold():
             return False  # the new choir, joined before the move
+        if old_thing.startswith("grow ") or old_thing == "allotment":
+            return True  # a garden stays behind
+        if old_thing.startswith("bring "):
+            return False
         return old.slot in MOVE_ENDS or (old_family in _FIXTURES and _PLACED.search(old.text) is not None)
     if new.slot in _JOB and not ending:
         if new.value in _RETIRED and old_family == "runs":
             return True
-        if old_family in ("habit", "does") and _COMMUTE.search(old.text):
+        is_of_job = old_family in ("habit", "does") and not old_thing.startswith("bring ")
+        if is_of_job and _COMMUTE.search(old.text):
             return True
         if old.slot in JOB_ENDS:
+            return "promot" not in new.text.casefold()
+        if old_family == "member" and re.search(r"\b(?:team|department|unit)$", old_thing):
             return True
+    if family == "can" and not _says_no(new) and old_family == "learns":
+        return _covers(thing, old.text)
     if new.slot == "has: licence" and _says_no(new) and old_family == "drives":
         return True
     if new.slot == "dead":
@@ -548,9 +562,27 @@ def _says_no(fact: Fact) -> bool:
 
 def _words(text: str) -> set[str]:
     return {
-        word[:-3] if word.endswith("ing") and len(word) > 5 else word.rstrip("s")
+        word[:-3] if word.endswith("ing") and len(word) > 5 else _ENGLISH.get(word, word.rstrip("s"))
         for word in re.findall(r"\w+", text.casefold())
     }
+
+
+# Things that a person of several languages gains in one and loses in another.
+_ENGLISH: Final = {
+    word: english
+    for english, words in {
+        "car": "auto wagen voiture coche carro",
+        "bike": "fahrrad rad vélo bici bicicleta bicycle",
+        "licence": "führerschein permis carné carnet",
+        "flat": "wohnung appartement piso",
+        "dog": "hund chien chienne perro perra",
+        "cat": "katze kater chat chatte gato gata",
+        "meat": "fleisch viande carne",
+        "fish": "fisch poisson pescado",
+        "coffee": "kaffee café",
+    }.items()
+    for word in words.split()
+}
 
 
 def _shares(one: str, other: str) -> bool:

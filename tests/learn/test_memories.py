@@ -284,3 +284,39 @@ def test_a_new_job_ends_who_the_boss_is() -> None:
 def test_a_birthday_outlives_the_year_of_birth() -> None:
     facts = told(read(0, "My birthday is 14 March."), read(1, "I was born in 1981."))
     assert held(facts) == {("", "birthday", "14 march"), ("", "birth year", "1981")}
+
+
+def test_what_one_can_do_is_learned_no_longer() -> None:
+    facts = told(read(0, "I'm learning to drive."), read(50, "Passed! I can drive!"))
+    assert ("", "can: drive", "yes") in held(facts)
+    assert not [slot for _, slot, _ in held(facts) if slot.startswith("learns")]
+
+
+def test_a_car_is_one_in_any_language() -> None:
+    facts = told(read(0, "Je n'ai plus de voiture."), read(50, "I bought a car."))
+    assert held(facts) == {("", "has: car", "yes")}
+    facts = told(read(0, "I have a car."), read(50, "Ich habe mein Auto verkauft."))
+    assert ("", "has: car", "yes") not in held(facts)
+
+
+def test_a_promotion_leaves_the_boss_and_a_new_job_does_not() -> None:
+    boss = read(0, "My new boss is Raj.")
+    slots = {slot for _, slot, _ in held(told(boss, read(50, "I've been promoted to head nurse.")))}
+    assert "name of my boss" in slots
+    slots = {slot for _, slot, _ in held(told(boss, read(50, "I got a job at Kestrel Logistics.")))}
+    assert "name of my boss" not in slots
+
+
+def test_a_move_ends_the_garden_and_the_rent_but_no_lunch_box() -> None:
+    rows = [
+        read(0, "I grow runner beans."),
+        read(1, "I pay 780 a month for the house."),
+        read(2, "I bring my own lunch to work."),
+    ]
+    before = {slot.partition(" ")[2].partition(" ")[0] for _, slot, _ in held(told(*rows))}
+    after = {
+        slot.partition(" ")[2].partition(" ")[0]
+        for _, slot, _ in held(told(*rows, read(9, "I live in Ulm.")))
+    }
+    assert before == {"grow", "pay", "bring"}
+    assert after == {"bring", ""}
