@@ -106,6 +106,7 @@ class Generate:
     model: str = "starter"  # starter name, path of a GGUF, or a hub id that was pulled
     max_tokens: int = 128
     temperature: float = 0.0
+    draft_temperature: float = 0.7  # of write: at 0 a small model drafts alike for everybody
     seed: int = 0
     context_tokens: int = 4096
     threads: int = 0  # 0: all cores to read, and one to write with a model below 256 MB
@@ -353,6 +354,7 @@ def _check_ranges(config: Config) -> None:
     for path in (
         "index.k1",
         "generate.temperature",
+        "generate.draft_temperature",
         "assemble.budget_tokens",
         "ingest.overlap_sentences",
         "retrieve.rerank_ms",

@@ -1220,7 +1220,7 @@ class Session:
             prompt,
             owner=self.user,
             max_tokens=max_tokens,
-            temperature=chosen.temperature,
+            temperature=chosen.temperature if prompt.task == "ask" else chosen.draft_temperature,
             seed=chosen.seed,
             stop=STOPS[prompt.task],
             on_text=monitor.see,

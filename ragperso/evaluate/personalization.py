@@ -464,7 +464,8 @@ class _Meter:
 
     def draft(self, session: Session, prompt: Prompt) -> str:
         """Return what the model writes to ``prompt``."""
-        key = self._key(prompt, "draft", str(DRAFT_TOKENS))
+        chosen = session.config.generate
+        key = self._key(prompt, "draft", str(DRAFT_TOKENS), str(chosen.draft_temperature), str(chosen.seed))
         known = self._memo.get(key)
         if not isinstance(known, str):
             known = session.draft(prompt, max_tokens=DRAFT_TOKENS)
