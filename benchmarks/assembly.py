@@ -140,7 +140,7 @@ def main() -> None:
             head = ["task", "prompts", "assembly, median", "most"]
             print("\n".join(report.markdown_table(head, rows)))
             print(
-                f"\nMilliseconds beside the search for passages, that for exemplars included; bar {BAR_MS:g}.\n"
+                f"\nMilliseconds beside the search for passages, with that for exemplars; bar {BAR_MS:g}.\n"
             )
             told = ["step of a draft, under a profiler", "ms"]
             print("\n".join(report.markdown_table(told, steps(bench, requests["write"]))), flush=True)

@@ -6,6 +6,7 @@ many there are and how often words occur, not on what they mean.  Medians over `
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from ragperso.types import ChunkId, ChunkSpan, Document
 WORDS = 20_000  # vocabulary
 LENGTH = 110  # words per chunk: about 150 tokens
 QUESTION = 8  # words
+_BATCH = 5_000  # chunks stored in one transaction
+_SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 
 
 def median_ms(call: Callable[[str], object], questions: Sequence[str]) -> float:
@@ -42,30 +45,52 @@ def texts(n: int, length: int, random: np.random.Generator) -> list[str]:
     """Return texts of words whose n-th most frequent occurs as 1/n."""
     odds = 1 / np.arange(1, WORDS + 1)
     drawn = random.choice(WORDS, size=(n, length), p=odds / odds.sum())
-    return [" ".join(f"w{word}" for word in row) for row in drawn.tolist()]
+    return [" ".join(word_of(word) for word in row) for row in drawn.tolist()]
 
 
-def fill(engine: Engine, n: int, random: np.random.Generator) -> list[str]:
-    """Store ``n`` one-chunk documents with random vectors, and index them; return their texts."""
-    session = engine.session("bench")
+@functools.cache
+def word_of(number: int) -> str:
+    """Return a made-up word of one to four syllables, short for small numbers, as frequent words are."""
+    syllables = []
+    number += 1
+    while number:
+        number, place = divmod(number, len(_SYLLABLES))
+        syllables.append(_SYLLABLES[place])
+    return "".join(syllables) + "n"
+
+
+def fill(
+    engine: Engine, n: int, random: np.random.Generator, user: str = "bench", *, per_document: int = 1
+) -> list[str]:
+    """Store ``n`` chunks of one person, with random vectors, so many per document; return their texts."""
+    session = engine.session(user)
     embedder = engine.embedder
     number = session.store.embedder_id(embedder.fingerprint, name="starter", dim=embedder.dim)
     session.store.activate_embedder(number, ("documents", "history", "exemplars"))
-    bodies = texts(n, LENGTH, random)
-    rows = random.standard_normal((n, embedder.dim)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    documents, vectors = [], {}
-    for i, (body, row) in enumerate(zip(bodies, rows, strict=True)):
-        key = embed_hash(body)
-        vectors[key] = row
-        span = ChunkSpan(0, len(body), n_tokens=LENGTH)
-        documents.append(
-            NewDocument(Document(f"d{i}", body), (span,), (key,), content_hash=str(i), recipe="bench")
+    written: list[str] = []
+    for start in range(0, n, _BATCH):
+        bodies = texts(min(_BATCH, n - start), LENGTH, random)
+        rows = random.standard_normal((len(bodies), embedder.dim), dtype=np.float32)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        documents, vectors = [], {}
+        for first in range(0, len(bodies), per_document):
+            pieces = bodies[first : first + per_document]
+            spans, keys, at = [], [], 0
+            for body, row in zip(pieces, rows[first : first + per_document], strict=True):
+                vectors[embed_hash(body)] = row
+                keys.append(embed_hash(body))
+                spans.append(ChunkSpan(at, at + len(body), n_tokens=LENGTH))
+                at += len(body) + 1
+            name = f"d{start + first}"
+            document = Document(name, "\n".join(pieces))
+            documents.append(
+                NewDocument(document, tuple(spans), tuple(keys), content_hash=name, recipe="bench")
+            )
+        session.store.put_documents(
+            "documents", documents, embedder_id=number, vectors=vectors, now=datetime.now(timezone.utc)
         )
-    session.store.put_documents(
-        "documents", documents, embedder_id=number, vectors=vectors, now=datetime.now(timezone.utc)
-    )
-    return bodies
+        written += bodies
+    return written
 
 
 def measure(n: int, embedder: Embedder, n_queries: int) -> list[str]:

@@ -8,11 +8,13 @@ built-in name.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from types import ModuleType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ragperso.errors import ConfigError, MissingExtra
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 Kind = Literal["reader", "embedder", "dense", "lexical", "reranker", "generator"]
 
@@ -47,6 +49,7 @@ _EXTRAS: Final = {
     "torch": "embed",
     "transformers": "embed",
     "sentence_transformers": "embed",
+    "onnxruntime": "embed",
     "llama_cpp": "llama",
     "jinja2": "llama",
     "huggingface_hub": "hub",
@@ -106,4 +109,21 @@ def require(module: str) -> ModuleType:
 def _plugins(kind: Kind) -> list[importlib.metadata.EntryPoint]:
     if kind not in _GROUPS:
         return []
+    import importlib.metadata  # 18 ms, which only those who have plugins need to pay
+
     return sorted(importlib.metadata.entry_points(group=_GROUPS[kind]), key=lambda point: point.name)
+
+
+class _Deferred(ModuleType):
+    """Stands for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def deferred(module: str) -> Any:
+    """Return a stand-in for ``module``, which is imported when something of it is first asked for.
+
+    For what most commands never need.  Importing costs a search more than searching.
+    """
+    return _Deferred(module)

@@ -56,6 +56,8 @@ class Index:
     lexical: Literal["bm25s", "rank-bm25"] = "bm25s"
     k1: float = 1.2  # Robertson & Zaragoza 2009, section 3.2
     b: float = 0.75
+    open_bytes: int = 256_000_000  # of the indexes of people who stay open between their searches
+    open_people: int = 0  # how many stay open; 0: by how many files the process may have open
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Generate:
     draft_temperature: float = 0.7  # of write: at 0 a small model drafts alike for everybody
     seed: int = 0
     context_tokens: int = 4096
+    sequences: int = 4  # people kept warm and written for at once; 23 kB a token each with the starter model
+    prefix_cache: int = 0  # bytes of read prompts kept in a person's folder; 0: none, they hold words
     threads: int = 0  # 0: all cores to read, and one to write with a model below 256 MB
     gpu_layers: int = 0  # Metal and CUDA: -1 puts every layer on the GPU
     flash_attention: bool = False  # on a CPU it halves decoding speed
@@ -339,6 +343,7 @@ def _check_ranges(config: Config) -> None:
         "generate.max_tokens",
         "generate.context_tokens",
         "generate.timeout_s",
+        "generate.sequences",
     )
 
     def value(path: str) -> Any:
@@ -355,6 +360,9 @@ def _check_ranges(config: Config) -> None:
         "index.k1",
         "generate.temperature",
         "generate.draft_temperature",
+        "generate.prefix_cache",
+        "index.open_bytes",
+        "index.open_people",
         "assemble.budget_tokens",
         "ingest.overlap_sentences",
         "retrieve.rerank_ms",

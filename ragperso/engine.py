@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
+import inspect
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from ragperso import backends, models
 from ragperso import config as settings
 from ragperso import preset as presets
-from ragperso.assemble import budget as budgets
-from ragperso.assemble import exemplars as exemplar_choice
 from ragperso.assemble.blocks import Entry, Filled, entries_of
 from ragperso.assemble.prompt import assemble, passage_item, style_item, turn_item
 from ragperso.config import Config
@@ -43,21 +44,11 @@ from ragperso.errors import (
     WorkspaceError,
     WorkspaceLocked,
 )
-from ragperso.generate import declining, extractive, grounding, influence
 from ragperso.generate.monitor import STOPS, Monitor, is_ended
 from ragperso.index.build import CorpusIndex, reindex
-from ragperso.ingest.pipeline import Ingester, Prepared, Progress, prepare
-from ragperso.ingest.readers import read
-from ragperso.ingest.walk import walk
-from ragperso.learn import exemplars as exemplar_mining
-from ragperso.learn import extraction, habits, ownership, style
-from ragperso.learn import profile as profiles
-from ragperso.learn import weights as feedback_weights
+from ragperso.index.open_people import OpenPeople
 from ragperso.preset import Preset
-from ragperso.privacy import erase, export
 from ragperso.protocols import Constrained, Embedder, Generator, Reranker, Scorer
-from ragperso.record import feedback as feedbacks
-from ragperso.record import interactions
 from ragperso.registers import (
     audience_of_request,
     is_same_kind,
@@ -106,6 +97,47 @@ from ragperso.types import (
     Verdict,
 )
 from ragperso.workspace import Workspace, check_user, sweep, users_in
+
+if TYPE_CHECKING:
+    from ragperso.assemble import budget as budgets
+    from ragperso.assemble import exemplars as exemplar_choice
+    from ragperso.generate import declining, extractive, grounding, influence
+    from ragperso.ingest import pipeline, readers
+    from ragperso.ingest import walk as walking
+    from ragperso.ingest.pipeline import Ingester, Prepared, Progress
+    from ragperso.learn import exemplars as exemplar_mining
+    from ragperso.learn import extraction, habits, ownership, style
+    from ragperso.learn import profile as profiles
+    from ragperso.learn import weights as feedback_weights
+    from ragperso.privacy import erase, export
+    from ragperso.record import feedback as feedbacks
+    from ragperso.record import interactions
+else:
+    # A search needs none of them: importing them all would take half of its time.
+    budgets = backends.deferred("ragperso.assemble.budget")
+    exemplar_choice = backends.deferred("ragperso.assemble.exemplars")
+    declining = backends.deferred("ragperso.generate.declining")
+    extractive = backends.deferred("ragperso.generate.extractive")
+    grounding = backends.deferred("ragperso.generate.grounding")
+    influence = backends.deferred("ragperso.generate.influence")
+    pipeline = backends.deferred("ragperso.ingest.pipeline")
+    readers = backends.deferred("ragperso.ingest.readers")
+    walking = backends.deferred("ragperso.ingest.walk")
+    exemplar_mining = backends.deferred("ragperso.learn.exemplars")
+    extraction = backends.deferred("ragperso.learn.extraction")
+    habits = backends.deferred("ragperso.learn.habits")
+    ownership = backends.deferred("ragperso.learn.ownership")
+    style = backends.deferred("ragperso.learn.style")
+    profiles = backends.deferred("ragperso.learn.profile")
+    feedback_weights = backends.deferred("ragperso.learn.weights")
+    erase = backends.deferred("ragperso.privacy.erase")
+    export = backends.deferred("ragperso.privacy.export")
+    feedbacks = backends.deferred("ragperso.record.feedback")
+    interactions = backends.deferred("ragperso.record.interactions")
+
+_KV = "kv"  # folder of a person: what the model has read of their prompts, with generate.prefix_cache
+_Class = TypeVar("_Class")
+_UNKEPT = ("close", "close_quietly", "end_learning", "take_notes")  # they open nothing
 
 # What the engine wrote itself is searchable, but never evidence for its next answer.
 OWN_ANSWERS = "interaction"
@@ -191,6 +223,9 @@ class Engine:
         self._reranker: Reranker | None = None
         self._preset: Preset | None = None
         self._sessions: dict[UserId, Session] = {}
+        self._open: OpenPeople[UserId] = OpenPeople(
+            self.config.index.open_bytes, self.config.index.open_people
+        )
         self._lock = threading.RLock()
 
     def __enter__(self) -> Engine:
@@ -226,6 +261,18 @@ class Engine:
                 self._sessions[name] = Session(self, workspace)
             return self._sessions[name]
 
+    @contextlib.contextmanager
+    def _using(self, session: Session) -> Iterator[None]:
+        """Keep a person open meanwhile, and close afterwards those there is no room for."""
+        with self._open.using(session.user, lambda: session.nbytes):
+            yield
+        self._open.make_room(self._close_quietly)
+
+    def _close_quietly(self, user: UserId) -> bool:
+        """Close someone who is not in use; they open again at their next call."""
+        session = self._sessions.get(user)
+        return session is None or session.close_quietly()
+
     def users(self) -> list[UserId]:
         """Return everyone who has a folder under this home."""
         return users_in(self.home)
@@ -239,12 +286,14 @@ class Engine:
         rows: dict[tuple[str, str], list[Document]] = {}
         skipped: list[Skipped] = []
         limits = self.config.ingest
-        for item in walk([Path(p) for p in paths], max_file_bytes=limits.max_file_bytes, follow_hidden=False):
+        for item in walking.walk(
+            [Path(p) for p in paths], max_file_bytes=limits.max_file_bytes, follow_hidden=False
+        ):
             if isinstance(item, Skipped):
                 skipped.append(item)
                 continue
             try:
-                for row in read(
+                for row in readers.read(
                     item.path,
                     key=item.key,
                     max_file_bytes=limits.max_file_bytes,
@@ -315,6 +364,15 @@ class Engine:
                 self._embedder = load_embedder(self.config.index, settings.models_of(self.config))
             return self._embedder
 
+    def prepare_queries(self) -> str:
+        """Make, once per model and machine, what lets a question be embedded without loading torch.
+
+        Takes about ten seconds when there is something to make, else milliseconds; nothing is made where
+        torch was not needed yet.  Returns why it cannot be, empty when it is there.
+        """
+        prepare = getattr(self.embedder, "prepare_queries", None)
+        return str(prepare()) if prepare is not None else ""
+
     @property
     def generator(self) -> Generator:
         """The generator that the settings name.  Raises: ModelUnavailable, MissingExtra, ConfigError."""
@@ -374,7 +432,7 @@ class Engine:
         if chosen.backend == "llama.cpp":
             folder = settings.models_of(self.config)
             found = models.resolve(chosen.model, "generator", folder)
-            return _as_generator(kind(found.path, chosen, cache_dir=folder))
+            return _as_generator(kind(found.path, chosen, cache_dir=folder, prefixes=self._prefixes))
         return _as_generator(kind(chosen))  # a plugin's
 
     def _reranker_in_use(self) -> Reranker | None:
@@ -401,12 +459,39 @@ class Engine:
     def _question_similarity(self, question: str, texts: Sequence[str]) -> list[float]:
         return [float(cosine) for cosine in self.similarity([question], texts)[0]] if texts else []
 
+    def _prefixes(self, user: str) -> Path | None:
+        """Return where the read prompts of a person may be kept, None for nobody's."""
+        workspace = Workspace(self.home, UserId(user))
+        return workspace.path / _KV if workspace.exists else None
+
     def _forget_cache(self, user: str) -> None:
+        """Drop what the model has read for a person, in memory and on disk."""
         forget = getattr(self._generator, "forget", None)
         if forget is not None:
             forget(user)
+        shutil.rmtree(Workspace(self.home, UserId(user)).path / _KV, ignore_errors=True)
 
 
+def _kept_open(session: type[_Class]) -> type[_Class]:
+    """Let every public method keep its person open while it runs, since others may ask for the room."""
+
+    def wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def kept(self: Session, *args: Any, **named: Any) -> Any:
+            with self.engine._using(self):
+                return method(self, *args, **named)
+
+        return kept
+
+    for name, method in list(vars(session).items()):
+        if not name.startswith("_") and inspect.isfunction(method) and name not in _UNKEPT:
+            if inspect.isgeneratorfunction(method):
+                raise TypeError(f"{name} would run after it was let go")
+            setattr(session, name, wrapped(method))
+    return session
+
+
+@_kept_open
 class Session:
     """One person: everything the engine does, for them alone."""
 
@@ -458,17 +543,41 @@ class Session:
         """Close the database."""
         self.end_learning()
         with self._lock:
-            if self._store is not None:
-                self._store.close()
-            self._store = self._known = None
-            self._indexes.clear()
+            self._close()
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = self._known = self._pieces = self._own_card = self._weights = None
+        self._indexes.clear()
+        self._entries.clear()
+        self._counted.clear()
+        self.engine._open.closed(self.user)
+
+    def close_quietly(self) -> bool:
+        """Close what can be opened again at the next call; False, and nothing is closed, while in use."""
+        if self._learner is not None and self._learner.is_alive():
+            return False
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            self._close()
+        finally:
+            self._lock.release()
+        return True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the open indexes take, roughly."""
+        return sum(index.nbytes for index in list(self._indexes.values()))
 
     def take_notes(self) -> list[str]:
         """Return what the engine had to mend since the last call, in plain words."""
         notes, self._notes = self._notes, []
         for index in self._indexes.values():
             notes.extend(index.take_notes())
-        return notes
+        take = getattr(self.engine._embedder, "take_notes", None)
+        return notes + (list(take()) if take is not None else [])
 
     # ------------------------------------------------------------ 1-2 ingest, index
 
@@ -514,7 +623,7 @@ class Session:
         dry_run: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Ingester:
-        return Ingester(
+        return pipeline.Ingester(
             self.store,
             corpus,
             self.engine.embedder,
@@ -529,6 +638,8 @@ class Session:
     def _finish_add(self, corpus: Corpus, report: IngestReport, began: datetime) -> IngestReport:
         """Learn from what came in and refresh the indexes."""
         started = time.perf_counter()
+        if report.modified or report.removed:
+            self.engine._forget_cache(self.user)  # it may hold words that are gone
         if report.changed:
             self.store.put_audit("add", {"corpus": corpus, **report.counts}, self.engine.now())
             if self.config.learn.mine and corpus != "exemplars":
@@ -1318,7 +1429,7 @@ class Session:
         )
         history: Prepared | None = None
         if self.config.record.history:
-            history = prepare(
+            history = pipeline.prepare(
                 [interactions.history_document(interaction)], self.engine.embedder, self.config.ingest
             )
         interactions.append(
@@ -1412,6 +1523,7 @@ class Session:
         self.interaction(interaction)  # Raises: WorkspaceError when there is none
         gone = feedbacks.take_back(self.store, interaction, self.engine.now())
         if gone is not None:
+            self.engine._forget_cache(self.user)
             self._renew_exemplar(interaction)
         return gone
 
@@ -1791,7 +1903,7 @@ class Session:
         if not fresh:
             return 0
         embedder_id = self._embedder_id(register=True)
-        prepared = prepare(
+        prepared = pipeline.prepare(
             [document for _, document in fresh],
             self.engine.embedder,
             self.config.ingest,
@@ -1901,6 +2013,7 @@ class Session:
 
     def edit_profile(self, after: str, *, before: str = "") -> Mapping[str, object]:
         """Apply what changed between :meth:`profile_toml` and its edited copy.  Raises: ConfigError."""
+        self.engine._forget_cache(self.user)
         return profiles.apply_edit(self.store, after, now=self.engine.now(), before=before)
 
     def introduce(

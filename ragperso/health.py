@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from ragperso import backends, models, preset
 from ragperso import config as settings
@@ -162,6 +162,7 @@ def _models(config: settings.Config) -> Iterator[Finding]:
         yield _backend("embedder", config.index.embedder_backend)
     else:
         yield from _model(config.index.embedder, "embedder", folder)
+        yield from _ways(config, folder)
     backend = config.generate.backend
     if backend == "server":
         yield Finding("models", "ok", f"answers come from the server at {config.generate.url}")
@@ -172,6 +173,31 @@ def _models(config: settings.Config) -> Iterator[Finding]:
     else:
         yield from _model(config.generate.model, "generator", folder)
         yield from _self_test(config, folder)
+
+
+def _ways(config: settings.Config, folder: Path) -> Iterator[Finding]:
+    """Yield how texts and questions are embedded here, and what was measured."""
+    try:
+        from ragperso.index.embedders import load_embedder
+
+        embedder: Any = load_embedder(config.index, folder)
+        tested, found = embedder.self_test(), embedder.query_export()
+    except RagpersoError:
+        return  # said by the line above
+    if tested is None:
+        yield Finding("models", "note", "how fast this machine embeds is measured by the first large add")
+    else:
+        speeds = ", ".join(
+            f"{way} {speed:,.0f} tokens/s (off by {tested.deviation.get(way, 0):.0e})"
+            for way, speed in sorted(tested.tokens_per_s.items(), key=lambda item: -item[1])
+        )
+        rough = "; the machine was busy, so it is measured again" if tested.is_rough else ""
+        yield Finding("models", "ok", f"texts are embedded by {tested.way}: {speeds}{rough}")
+    if found.export is not None:
+        off = f"off by {found.export.deviation:.0e}"
+        yield Finding("models", "ok", f"questions are embedded by ONNX Runtime without torch ({off})")
+    elif found.failed or found.note:
+        yield Finding("models", "note", f"questions load the whole model: {found.failed or found.note}")
 
 
 def _backend(kind: models.Kind, name: str) -> Finding:

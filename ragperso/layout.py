@@ -7,7 +7,7 @@ A *group* is what is read as one: the turns of one conversation (rows with ``met
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +40,8 @@ class Layout:
     span_row: Rows  # (n spans,): rows whose text speaks of days
     span_first: Rows  # (n spans,): the first such day, and the last
     span_last: Rows
+    # What follows from the arrays and is costly: made by whoever needs it first, and kept with them.
+    derived: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,7 +64,8 @@ class Layout:
         for name, kind in _KINDS.items():
             if arrays[name].dtype != kind or arrays[name].ndim != 1:
                 raise ValueError(f"{name} is not the array that was saved")
-        layout = cls(**arrays, speakers=tuple(speakers))
+        known: dict[str, Any] = {name: arrays[name] for name in _KINDS}
+        layout = cls(**known, speakers=tuple(speakers))
         n = len(layout.ids)
         by_chunk = ("document", "group", "before", "after", "is_turn", "asks", "tokens", "speaker", "day")
         by_key, by_span = ("key_document", "key_is_personal"), ("span_first", "span_last")

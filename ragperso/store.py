@@ -707,6 +707,24 @@ class Store:
         matrix = np.frombuffer(b"".join(rows[i] for i in kept), np.float32).reshape(len(kept), -1)
         return np.array(kept, np.int64), matrix
 
+    def all_vectors(
+        self, embedder_id: int, corpus: Corpus, *, of: Literal["chunks", "keys"] = "chunks"
+    ) -> tuple[Ids, Vectors]:
+        """Return the ids of ``corpus`` that have a vector, ascending, and their (n, dim) rows.
+
+        In half the time of :meth:`vectors`; what SQLite has read of them is not kept in memory twice.
+        """
+        rows = self._all(
+            f"SELECT c.id, e.vector FROM {of} c CROSS JOIN embeddings e"
+            " ON e.embedder_id = ? AND e.embed_hash = c.embed_hash WHERE c.corpus = ? ORDER BY c.id",
+            (embedder_id, corpus),
+        )
+        self._all("PRAGMA shrink_memory")
+        if not rows:
+            return np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        matrix = np.frombuffer(b"".join([row[1] for row in rows]), np.float32).reshape(len(rows), -1)
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows)), matrix
+
     def known_hashes(self, embedder_id: int, hashes: Iterable[bytes]) -> set[bytes]:
         """Return those of ``hashes`` that already have a vector."""
         return {

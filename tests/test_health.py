@@ -56,7 +56,7 @@ def test_every_problem_names_a_command(config: Config) -> None:
 
 
 def test_a_damaged_index_is_found_and_rebuilt(config: Config) -> None:
-    (file,) = person(config, "ana").glob("documents.*-????????.faiss")
+    (file,) = person(config, "ana").glob("documents.*-????????.bm25")
     file.write_bytes(b"garbage")
     (found,) = problems(config)
     assert (found.area, found.repair) == ("ana", "index")

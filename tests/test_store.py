@@ -446,6 +446,21 @@ def test_a_moved_file_keeps_chunks_and_vectors(store: Store) -> None:
     assert store.sources("documents") == {"/new.md": state}
 
 
+def test_all_vectors_of_a_corpus_are_those_of_its_ids(store: Store) -> None:
+    embedder = store.embedder_id("test", dim=4)
+    ids, rows = store.all_vectors(embedder, "documents")
+    assert (len(ids), len(rows)) == (0, 0)
+    put(store, "a", "one\n\ntwo")
+    put(store, "piece", "three", corpus="exemplars")
+    put(store, "b", "two")
+    ids, rows = store.all_vectors(store.embedder_id("test"), "documents")
+    assert ids.tolist() == store.chunk_ids("documents").tolist()
+    np.testing.assert_array_equal(rows, np.stack([vector(text) for text in ("one", "two", "two")]))
+    same, others = store.vectors(store.embedder_id("test"), ids)
+    assert same.tolist() == ids.tolist()
+    assert others.tobytes() == rows.tobytes()
+
+
 def test_an_edited_audit_line_shows(store: Store, tmp_path: Path) -> None:
     for number in range(3):
         store.put_audit("add", {"n": number}, NOW)

@@ -9,7 +9,7 @@ import click
 
 from ragperso import shapes
 from ragperso.cli import failures, progress, screen, show
-from ragperso.cli.common import App, Command, tell_notes
+from ragperso.cli.common import App, Command, prepare_queries, tell_notes
 
 if TYPE_CHECKING:
     from ragperso.engine import Session
@@ -62,6 +62,8 @@ def _add(
         screen.put_json(shapes.report(done))
     else:
         show.report(done, dry_run=dry_run)
+    if done.embedded and not dry_run:
+        prepare_queries(app)
     return done
 
 
@@ -73,6 +75,8 @@ def _add_users(app: App, paths: Sequence[str], corpus: Corpus) -> int:
         for name, done in reports.items():
             screen.put(screen.paint(screen.line(name), "bold"))
             show.report(done, dry_run=False)
+    if any(done.embedded for done in reports.values()):
+        prepare_queries(app)
     return failures.SKIPPED if any(done.skipped for done in reports.values()) else failures.DONE
 
 

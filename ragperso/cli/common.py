@@ -259,3 +259,18 @@ def tell_notes(session: Session) -> None:
     """Say on stderr what the engine had to mend."""
     for note in session.take_notes():
         screen.say(f"note: {screen.line(note)}")
+
+
+def prepare_queries(app: App) -> None:
+    """Let questions do without torch from now on; said when it takes its seconds, once per model."""
+    engine = app.engine()
+    look = getattr(engine.embedder, "query_export", None)
+    if look is None:
+        return
+    known = look()
+    is_new = known.export is None and not known.failed
+    if is_new and not app.json:
+        screen.say("preparing quick questions, once for this model ...")
+    reason = engine.prepare_queries()
+    if reason and is_new and not app.json:
+        screen.say(f"questions will load the whole model: {reason}")

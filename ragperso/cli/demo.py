@@ -147,6 +147,7 @@ class Story:
                 f"{told['corpora']['exemplars']['documents']} pieces of {name}'s own writing and "
                 f"{screen.plural(told['facts'], 'statement')} were found in them",
             )
+        self._engine.prepare_queries()  # for those who go on in this home
         screen.put()
         _say("A second time only looks at what changed:")
         for name, session in sessions.items():

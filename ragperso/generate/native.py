@@ -10,10 +10,14 @@ Nothing here locks: :mod:`ragperso.generate.llamacpp` does.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib.metadata
 import os
+import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,6 +107,11 @@ class Model:
         self.eos = int(_c.llama_vocab_eos(self._vocab))
         template = _c.llama_model_chat_template(self._pointer, None)
         self.chat_template = template.decode("utf-8", "replace") if template else ""
+        # Keys and values in 16 bits, of every layer; about right also for models that keep less of some.
+        n_head = max(1, int(_c.llama_model_n_head(self._pointer)))
+        width = int(_c.llama_model_n_embd(self._pointer)) // n_head
+        heads = int(_c.llama_model_n_head_kv(self._pointer))
+        self.cache_bytes = 4 * int(_c.llama_model_n_layer(self._pointer)) * heads * width  # per token
         # SentencePiece vocabularies put a space before every fragment they are given.
         self.adds_space = (
             _c.llama_vocab_type(self._vocab) == _c.LLAMA_VOCAB_TYPE_SPM
@@ -163,10 +172,33 @@ class Model:
             self._pointer = None
 
 
-class Context:
-    """The working memory of one sequence: KV cache, adapter and compute buffers.
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the cache holds of one sequence, as llama.cpp writes it.
 
-    ``n_past`` tokens are in the cache.
+    ``body`` leaves out what depends on the context: which sequence it was, among how many.  Instead of it
+    ``fill`` may write its ``size`` bytes where llama.cpp reads them, and say whether they are right.
+    """
+
+    head: int
+    body: memoryview = field(repr=False)
+    n_tokens: int
+    size: int = 0
+    fill: Callable[[memoryview], bool] | None = field(default=None, repr=False)
+
+
+# A sequence's state begins with a mark, its number and how many sequences there are; then comes for each of
+# those how many tokens follow, which is 0 for all but one (llama-kv-cache.cpp, state_write).  Of each token
+# it tells the position, the number of sequences it is in, and that sequence; then come keys and values.
+_STATE_LEAD: Final = struct.Struct("=3I")
+_COUNT: Final = struct.Struct("=I")
+_CELL_BYTES: Final = 12
+
+
+class Context:
+    """The working memory of ``sequences`` sequences: KV cache, adapter and compute buffers.
+
+    ``past[i]`` tokens are in the cache of sequence ``i``; ``n_ctx`` have room in each.
     """
 
     def __init__(
@@ -178,12 +210,15 @@ class Context:
         threads: int,
         batch_threads: int,
         flash_attention: bool,
+        sequences: int = 1,
     ) -> None:
         self._model = model
         params = _c.llama_context_default_params()
-        params.n_ctx = n_ctx
+        params.n_ctx = n_ctx * sequences
         params.n_batch = params.n_ubatch = n_batch
-        params.n_seq_max = 1
+        params.n_seq_max = sequences
+        # A part of the cache for each: in a shared one the numbers depend on what the others hold.
+        params.kv_unified = False
         params.n_threads = threads  # to write
         params.n_threads_batch = batch_threads  # to read
         params.flash_attn_type = (
@@ -194,29 +229,46 @@ class Context:
         if not self._pointer:
             detail = f" (llama.cpp: {_last_error})" if _last_error else ""
             raise ModelUnavailable(
-                f"llama.cpp cannot make a context of {n_ctx} tokens{detail}",
+                f"llama.cpp cannot make a context of {sequences} x {n_ctx} tokens{detail}",
                 hint="lower generate.context_tokens",
             )
         self._memory: Any = _c.llama_get_memory(self._pointer)
         self._batch: Any = _c.llama_batch_init(n_batch, 0, 1)
         self.n_batch = n_batch
-        self.n_past = 0
+        self.past = [0] * sequences
 
-    def decode(self, tokens: Sequence[int], *, logits: bool = True) -> None:
+    @property
+    def n_past(self) -> int:
+        """How many tokens all sequences hold."""
+        return sum(self.past)
+
+    def decode(self, tokens: Sequence[int], *, logits: bool = True, sequence: int = 0) -> None:
         """Read at most ``n_batch`` tokens; ``logits`` are wanted of the last one only.
 
-        After an error the cache is empty.
+        After an error the sequence is empty.
         """
-        self._decode(tokens, first_wanted=len(tokens) - 1 if logits else len(tokens))
+        self._decode(tokens, sequence, first_wanted=len(tokens) - 1 if logits else len(tokens))
 
-    def logprobs(self, tokens: Sequence[int], following: Sequence[int]) -> list[float]:
+    def decode_each(self, tokens: Mapping[int, int]) -> None:
+        """Read one token for each sequence; the logits are numbered in the order given.
+
+        After an error these sequences are empty.
+        """
+        self._check(len(tokens))
+        batch = self._batch
+        for i, (sequence, token) in enumerate(tokens.items()):
+            self._put(i, token, self.past[sequence], sequence, is_wanted=True)
+        batch.n_tokens = len(tokens)
+        self._run(dict.fromkeys(tokens, 1))
+
+    def logprobs(self, tokens: Sequence[int], following: Sequence[int], *, sequence: int = 0) -> list[float]:
         """Read ``tokens``; return the log-probability of ``following`` (natural logarithm).
 
         ``following`` are the tokens that come behind the last ``len(following)`` of ``tokens``, each given
-        all before it.  After an error the cache is empty.
+        all before it.  After an error the sequence is empty.
         """
         n = len(following)
-        self._decode(tokens, first_wanted=len(tokens) - n)
+        self._decode(tokens, sequence, first_wanted=len(tokens) - n)
         # One float per token of the vocabulary and wanted position; copied, as the next decode reuses it.
         rows = np.stack(
             [
@@ -231,36 +283,109 @@ class Context:
         chosen = rows[np.arange(n), np.asarray(following)]
         return [float(value) for value in chosen - total]
 
-    def _decode(self, tokens: Sequence[int], *, first_wanted: int) -> None:
-        batch = self._batch
-        batch.n_tokens = len(tokens)
+    def _decode(self, tokens: Sequence[int], sequence: int, *, first_wanted: int) -> None:
+        self._check(len(tokens))
         for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = self.n_past + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = 0
-            batch.logits[i] = i >= first_wanted
-        if code := _c.llama_decode(self._pointer, batch):
-            self.clear()
-            raise GenerateError(f"llama.cpp failed to decode a batch of {len(tokens)} tokens (code {code})")
-        self.n_past += len(tokens)
+            self._put(i, token, self.past[sequence] + i, sequence, is_wanted=i >= first_wanted)
+        self._batch.n_tokens = len(tokens)
+        self._run({sequence: len(tokens)})
 
-    def keep(self, n_tokens: int) -> bool:
-        """Drop all but the first ``n_tokens`` of the cache; ``False`` (and empty) when the model cannot."""
-        if 0 < n_tokens <= self.n_past and _c.llama_memory_seq_rm(self._memory, 0, n_tokens, -1):
-            self.n_past = n_tokens
+    def _check(self, n: int) -> None:
+        if not 0 < n <= self.n_batch:  # more would be written behind the batch's end
+            raise ValueError(f"{n} tokens in a batch of at most {self.n_batch}")
+
+    def _put(self, i: int, token: int, position: int, sequence: int, *, is_wanted: bool) -> None:
+        batch = self._batch
+        batch.token[i] = token
+        batch.pos[i] = position
+        batch.n_seq_id[i] = 1
+        batch.seq_id[i][0] = sequence
+        batch.logits[i] = is_wanted
+
+    def _run(self, counts: Mapping[int, int]) -> None:
+        if code := _c.llama_decode(self._pointer, self._batch):
+            for sequence in counts:
+                self.clear(sequence)
+            n = sum(counts.values())
+            raise GenerateError(f"llama.cpp failed to decode a batch of {n} tokens (code {code})")
+        for sequence, n in counts.items():
+            self.past[sequence] += n
+
+    def keep(self, n_tokens: int, sequence: int = 0) -> bool:
+        """Drop all but the first ``n_tokens`` of a sequence; ``False`` (and empty) when the model cannot."""
+        past = self.past[sequence]
+        if 0 < n_tokens <= past and _c.llama_memory_seq_rm(self._memory, sequence, n_tokens, -1):
+            self.past[sequence] = n_tokens
             return True
-        self.clear()  # recurrent models cannot forget a part
+        self.clear(sequence)  # recurrent models cannot forget a part
         return n_tokens == 0
 
-    def clear(self) -> None:
-        """Forget everything, and overwrite it."""
-        _c.llama_memory_clear(self._memory, True)
-        self.n_past = 0
+    def clear(self, sequence: int | None = None) -> None:
+        """Forget everything, and overwrite it; of one ``sequence`` only forget."""
+        if sequence is None:
+            _c.llama_memory_clear(self._memory, True)
+            self.past = [0] * len(self.past)
+        else:
+            _c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            self.past[sequence] = 0
 
-    def logits(self) -> Any:
-        """Return a pointer to the ``n_vocab`` floats of the last decoded token."""
-        return _c.llama_get_logits_ith(self._pointer, -1)
+    def state_bytes(self, sequence: int) -> int:
+        """Return how many bytes the state of a sequence takes."""
+        return int(_c.llama_state_seq_get_size(self._pointer, sequence))
+
+    def state(self, sequence: int) -> State | None:
+        """Return what the cache holds of a sequence; ``None`` when it is empty or of unknown form."""
+        size, n_sequences, n_tokens = self.state_bytes(sequence), len(self.past), self.past[sequence]
+        start = _STATE_LEAD.size + _COUNT.size * sequence
+        end = size - _COUNT.size * (n_sequences - 1 - sequence)
+        if not n_tokens or end < start + _COUNT.size:
+            return None
+        buffer = (ctypes.c_uint8 * size)()
+        if _c.llama_state_seq_get_data(self._pointer, buffer, size, sequence) != size:
+            return None
+        view = memoryview(buffer).cast("B")
+        head, _, streams = _STATE_LEAD.unpack_from(view)
+        others = bytes(view[_STATE_LEAD.size : start]) + bytes(view[end:])
+        body = view[start:end]
+        if streams != n_sequences or any(others) or not _is_body(body, n_tokens):
+            return None
+        return State(head, body, n_tokens)
+
+    def restore(self, sequence: int, state: State) -> bool:
+        """Make a sequence what it was; ``False`` (and empty) when llama.cpp does not take the bytes.
+
+        Sizes, counts and positions are checked before llama.cpp sees them: one below zero would stay in its
+        cache for good.  It checks layers, types and widths; the numbers themselves nobody can.
+        """
+        self.clear(sequence)
+        size = state.size or len(state.body)
+        start, padding = _STATE_LEAD.size, _COUNT.size * (len(self.past) - 1)
+        limit = _c.llama_n_ctx_seq(self._pointer)
+        if not 0 < state.n_tokens <= limit or size <= _COUNT.size or not 0 <= state.head < 1 << 32:
+            return False
+        whole = start + size + padding
+        buffer = (ctypes.c_uint8 * whole)()
+        view = memoryview(buffer).cast("B")
+        _STATE_LEAD.pack_into(view, 0, state.head, sequence, len(self.past))
+        body = view[start : start + size]
+        if state.fill is None:
+            body[:] = state.body
+        elif not state.fill(body):
+            return False
+        if not _is_body(body, state.n_tokens):
+            return False
+        taken = _c.llama_state_seq_set_data(self._pointer, buffer, whole, sequence)
+        first = _c.llama_memory_seq_pos_min(self._memory, sequence)
+        last = _c.llama_memory_seq_pos_max(self._memory, sequence)
+        if taken != whole or (first, last) != (0, state.n_tokens - 1):
+            self.clear(sequence)
+            return False
+        self.past[sequence] = state.n_tokens
+        return True
+
+    def logits(self, i: int = -1) -> Any:
+        """Return a pointer to ``n_vocab`` floats: of the last decoded token, or the ``i``-th of a batch."""
+        return _c.llama_get_logits_ith(self._pointer, i)
 
     def set_adapter(self, path: Path, scale: float) -> None:
         """Put a LoRA on the model.  Raises: AdapterMismatch.  The model frees it."""
@@ -330,13 +455,36 @@ class Sampler:
             raise GenerateError("llama.cpp could not make a sampler")
         _c.llama_sampler_chain_add(self._pointer, sampler)
 
-    def next(self, context: Context) -> int:
-        return int(_c.llama_sampler_sample(self._pointer, context._pointer, -1))
+    def next(self, context: Context, i: int = -1) -> int:
+        """Pick by the logits of the last decoded token, or by those of the ``i``-th of a batch."""
+        return int(_c.llama_sampler_sample(self._pointer, context._pointer, i))
 
     def free(self) -> None:
         if self._pointer:
             _c.llama_sampler_free(self._pointer)
             self._pointer = None
+
+
+def _is_body(body: memoryview, n_tokens: int) -> bool:
+    """Say whether the state of a sequence holds the tokens 0 to ``n_tokens``, each in one sequence."""
+    if len(body) <= _COUNT.size + _CELL_BYTES * n_tokens or _COUNT.unpack_from(body) != (n_tokens,):
+        return False
+    cells = np.frombuffer(body, "=i4", count=3 * n_tokens, offset=_COUNT.size).reshape(n_tokens, 3)
+    return bool((cells[:, 0] == np.arange(n_tokens)).all() and (cells[:, 1] == 1).all())
+
+
+def build() -> str:
+    """Return what tells this build of llama.cpp on this processor from others that count differently."""
+    library = Path(str(getattr(_c._lib, "_name", "")))
+    with contextlib.suppress(OSError):
+        status = library.stat()
+        size = f"{status.st_size} {status.st_mtime_ns}"
+        return f"{importlib.metadata.version('llama-cpp-python')} {size} {_system_info()}"
+    return f"{importlib.metadata.version('llama-cpp-python')} {_system_info()}"
+
+
+def _system_info() -> str:
+    return str(_c.llama_print_system_info().decode("utf-8", "replace"))
 
 
 def check_file(path: Path) -> None:

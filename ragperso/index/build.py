@@ -4,10 +4,11 @@ In: the store, the active embedder's number.  Out: a :class:`CorpusIndex` per co
 Never: embeds, decides what is relevant, trusts a file it has not checked.
 
 Files per corpus: ``<corpus>.<generation>-<nonce>.faiss`` with the vectors of chunks, ``....keys.faiss`` with
-those of extra keys, ``....bm25/``, ``....layout/`` and ``....tokens.json``, and ``<corpus>.index.json``,
-which names them with their SHA-256.  That last file is renamed into place when all others are on disk, so a
-crash leaves the old set or the new one.  Whatever does not fit (a checksum, the ids, the embedder, the
-tokeniser's version) is rebuilt from the store, without embedding anything.
+those of extra keys, ``....bm25``, ``....layout`` and ``....tokens``, and ``<corpus>.index.json``, which names
+them with their SHA-256.  That last file is renamed into place when all others are on disk, so a crash leaves
+the old set or the new one.  Whatever does not fit (a checksum, the ids, the embedder, the tokeniser's
+version) is rebuilt from the store, without embedding anything.  An empty corpus has no files, and a small one
+none of vectors: the store holds them as well and gives 200 of them in half a millisecond.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import re
 import secrets
 import shutil
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -31,9 +33,9 @@ from ragperso import backends
 from ragperso.config import Index
 from ragperso.dates import time_spans
 from ragperso.errors import CorruptIndex, WorkspaceLocked
-from ragperso.files import file_hash, sync_directory, write_atomically
+from ragperso.files import file_hash, write_atomically
 from ragperso.index import layout as layouts
-from ragperso.index.folder import any_array, array_bytes, read_folder, write_folder
+from ragperso.index.pack import read_pack, text_array, write_pack
 from ragperso.index.style import StyleIndex
 from ragperso.layout import Layout
 from ragperso.protocols import Embedder, LexicalIndex
@@ -45,10 +47,15 @@ from ragperso.workspace import Workspace
 if TYPE_CHECKING:
     from ragperso.index.vectors import VectorIndex  # imports faiss, which opening a store does not need
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _REINDEX_BATCH: Final = 256
 _ADD_BATCH: Final = 1000  # FAISS grows by reallocation: batches of 1,000 cost 1 ms, single rows 130 ms
+# Rows up to which vectors are read from the store and not written a second time: they are most of what a
+# person takes on disk.  At 200 it costs .4 ms of a first search, at 512 about 1.
+SMALL: Final = 512
+_TOKEN_BYTES: Final = 60  # of memory that one remembered token takes, its place in the list included
 _MAX_DAYS: Final = 8  # spans of one chunk: a calendar is not about any of its days
+_SPEAKERS: Final = "speakers"
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -76,6 +83,7 @@ class CorpusIndex:
         # lives, to update cheaply.
         self._tokens: dict[int, list[str]] | None = None
         self._token_labels = ""
+        self._token_file: tuple[Path, str] | None = None  # where they are on disk, with the checksum
         self._embedder = 0
         self._notes: list[str] = []
 
@@ -111,6 +119,15 @@ class CorpusIndex:
                 )
             return self._style
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that this index takes, roughly; mapped files included."""
+        parts = [index.nbytes for index in (self._dense, self._keys) if index is not None]
+        parts.append(int(getattr(self.lexical, "nbytes", 0)))
+        parts += [array.nbytes for array in self.layout.arrays().values()]
+        parts.append(_TOKEN_BYTES * sum(map(len, (self._tokens or {}).values())))
+        return sum(parts)
+
     def steady(self) -> AbstractContextManager[object]:
         """Keep other threads from refreshing meanwhile: only then do the parts have the same rows."""
         return self._lock
@@ -134,7 +151,7 @@ class CorpusIndex:
                 self._dense = self._keys = None
             self._style = None
             self._embedder = embedder_id
-            if self._dense is None and self._load(generation, dim):
+            if self._dense is None and (self._is_empty(dim) or self._load(generation, dim)):
                 self.generation = generation
                 return
             self._update(dim)
@@ -147,7 +164,7 @@ class CorpusIndex:
     def rebuild(self, *, embedder_id: int, dim: int) -> None:
         """Forget the files and what is in memory, and make both indexes anew from the store."""
         with self._lock:
-            self._dense = self._keys = self._style = self._tokens = None
+            self._dense = self._keys = self._style = self._tokens = self._token_file = None
             self._embedder = embedder_id
             self.generation = self._store.generation(self.corpus)
             self._update(dim)
@@ -187,6 +204,8 @@ class CorpusIndex:
 
     def _update_lexical(self, ids: Ids) -> None:
         labels = self._labels()
+        if self._tokens is None and self._token_file is not None:
+            self._tokens = _read_tokens(*self._token_file)
         known = self._tokens if self._tokens is not None and self._token_labels == labels else {}
         wanted = set(ids.tolist())
         tokens = {i: row for i, row in known.items() if i in wanted}
@@ -210,6 +229,15 @@ class CorpusIndex:
         return f"{TOKENS_VERSION}:{self._store.get(f'labels:{self.corpus}', '0')}"
 
     # ------------------------------------------------------------ files
+
+    def _is_empty(self, dim: int) -> bool:
+        """Say whether there is nothing to index and no file of it, and be empty then."""
+        if self._sidecar.exists() or len(self._store.chunk_ids(self.corpus)):
+            return False
+        self._dense, self._keys = _vector_index()(dim), _vector_index()(dim)
+        self.lexical, self.layout, self.languages = _new_lexical(self._config), layouts.empty(), ("en",)
+        self._tokens, self._token_labels = {}, self._labels()
+        return True
 
     @property
     def _sidecar(self) -> Path:
@@ -238,57 +266,72 @@ class CorpusIndex:
                 self._notes.append(f"{self.corpus}: settings or version changed, the index was rebuilt")
                 return False
             base = self._workspace.path
-            for name, digest in data["files"].items():
-                if not name.startswith(stem) or ".." in name or file_hash(base / name) != digest:
+            files = dict(data["files"])
+            tokens = f"{stem}.tokens"
+            for name, digest in files.items():
+                # That of the tokens is seen to when they are read: a search does without them.
+                is_ours = name.startswith(stem) and "/" not in name
+                if not is_ours or (name != tokens and file_hash(base / name) != digest):
                     raise CorruptIndex(f"the checksum of {name} does not match")
-            dense = _vector_index().load(base / f"{stem}.faiss", dim)
-            keys = _vector_index().load(base / f"{stem}.keys.faiss", dim)
+            self._token_file = (base / tokens, str(files[tokens]))
+            self._token_labels = self._labels()
+            ids = self._store.chunk_ids(self.corpus)
+            dense = self._read_vectors(f"{stem}.faiss", files, dim, "chunks")
+            keys = self._read_vectors(f"{stem}.keys.faiss", files, dim, "keys")
+            if data["generation"] != generation:
+                # Merely behind the store: what fits is kept, the difference is applied by _update.
+                self._dense, self._keys = dense, keys
+                return False
             lexical = _new_lexical(self._config)
             lexical.load(base / f"{stem}.bm25")
             layout = _read_layout(base / f"{stem}.layout")
-            if data["generation"] != generation:
-                # Merely behind the store: what fits is kept, the difference is applied by _update.
-                self._tokens = _read_tokens(base / f"{stem}.tokens.json")
-                self._token_labels = self._labels()
-                self._dense, self._keys = dense, keys
-                return False
-            if not np.array_equal(dense.ids, self._store.chunk_ids(self.corpus)):
+            if not np.array_equal(dense.ids, ids):
                 raise CorruptIndex(f"{stem}.faiss holds other chunks than the store")
             if not np.array_equal(dense.ids, layout.ids) or len(keys) != len(layout.key_row):
                 raise CorruptIndex(f"{stem}.layout holds other chunks than {stem}.faiss")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, CorruptIndex) as exc:
             reason = str(exc) if isinstance(exc, CorruptIndex) else f"{self._sidecar.name} cannot be read"
             self._notes.append(f"{self.corpus}: {reason}; the index was rebuilt from the store")
-            self._dense = self._keys = self._tokens = None
+            self._dense = self._keys = self._tokens = self._token_file = None
             return False
         self._dense, self._keys, self.lexical, self.layout = dense, keys, lexical, layout
         self.languages = tuple(data["languages"])
         return True
 
+    def _read_vectors(
+        self, name: str, files: Mapping[str, str], dim: int, of: Literal["chunks", "keys"]
+    ) -> VectorIndex:
+        """Return the vectors from their file, or from the store where they have none."""
+        if name in files:
+            return _vector_index().load(self._workspace.path / name, dim)
+        index = _vector_index()(dim)
+        ids, vectors = self._store.all_vectors(self._embedder, self.corpus, of=of)
+        if len(ids):
+            index.add(ids, vectors)
+        return index
+
     def _save(self) -> None:
         base = self._workspace.path
+        if not len(self.dense) and not len(self.keys):
+            self._sidecar.unlink(missing_ok=True)
+            remove_unnamed(base, self.corpus, keep="")
+            return
         stem = f"{self.corpus}.{self.generation}-{secrets.token_hex(4)}"
         files: dict[str, str] = {}
         try:
-            self.dense.save(base / f"{stem}.faiss")
-            self.keys.save(base / f"{stem}.keys.faiss")
-            self.lexical.save(base / f"{stem}.bm25")
-            _write_layout(base / f"{stem}.layout", self.layout)
-            write_atomically(base / f"{stem}.tokens.json", _token_bytes(self._tokens or {}))
-            written = [
-                base / f"{stem}.faiss",
-                base / f"{stem}.keys.faiss",
-                base / f"{stem}.tokens.json",
-                *(base / f"{stem}.bm25").iterdir(),
-                *(base / f"{stem}.layout").iterdir(),
-            ]
+            written = [base / f"{stem}.{name}" for name in ("bm25", "layout", "tokens")]
+            self.lexical.save(written[0])
+            _write_layout(written[1], self.layout)
+            written[2].write_bytes(_token_bytes(self._tokens or {}))
+            for index, name in ((self.dense, "faiss"), (self.keys, "keys.faiss")):
+                if len(index) > SMALL:
+                    written.append(base / f"{stem}.{name}")
+                    index.save(written[-1])
             for path in written:
                 path.chmod(0o600)
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
-                files[path.relative_to(base).as_posix()] = file_hash(path)
-            sync_directory(base / f"{stem}.bm25")
-            sync_directory(base / f"{stem}.layout")
+                files[path.name] = file_hash(path)
             sidecar = {
                 "stem": stem,
                 "generation": self.generation,
@@ -303,6 +346,7 @@ class CorpusIndex:
             self._notes.append(f"{self.corpus}: the index could not be written ({exc.strerror})")
             _remove_set(base, stem)
             return
+        self._token_file = (base / f"{stem}.tokens", files[f"{stem}.tokens"])
         remove_unnamed(base, self.corpus, keep=stem)
 
 
@@ -343,26 +387,31 @@ def _days(head: str) -> list[tuple[int, int]]:
 
 
 def _write_layout(path: Path, layout: Layout) -> None:
-    files = {f"{name}.npy": array_bytes(array) for name, array in layout.arrays().items()}
-    files["speakers.json"] = json.dumps(layout.speakers, ensure_ascii=False).encode("utf-8", "replace")
-    write_folder(path, files, {"layout": layouts.FORMAT})
+    names = json.dumps(layout.speakers, ensure_ascii=False).encode("utf-8", "replace")
+    write_pack(path, {**layout.arrays(), _SPEAKERS: text_array(names)}, {"layout": layouts.FORMAT})
 
 
 def _read_layout(path: Path) -> Layout:
-    files = read_folder(path, {"layout": layouts.FORMAT})
-    arrays = {
-        name.removesuffix(".npy"): any_array(data) for name, data in files.items() if name.endswith(".npy")
-    }
-    return Layout.of_arrays(arrays, json.loads(files["speakers.json"]))
+    arrays = read_pack(path, {"layout": layouts.FORMAT})
+    speakers = json.loads(arrays.pop(_SPEAKERS).tobytes())
+    return Layout.of_arrays(arrays, speakers)
 
 
 def _token_bytes(tokens: dict[int, list[str]]) -> bytes:
     # Tokens hold no white space, so one string per chunk is enough and loads five times faster than lists.
-    return json.dumps({str(i): " ".join(row) for i, row in tokens.items()}, ensure_ascii=False).encode()
+    text = json.dumps({str(i): " ".join(row) for i, row in tokens.items()})
+    return zlib.compress(text.encode(), 1)  # a third, at 100 MB/s
 
 
-def _read_tokens(path: Path) -> dict[int, list[str]]:
-    return {int(i): row.split() for i, row in json.loads(path.read_text(encoding="utf-8")).items()}
+def _read_tokens(path: Path, digest: str) -> dict[int, list[str]] | None:
+    """Return the tokens that were written, None when the file is gone or damaged: they are made anew then."""
+    try:
+        if file_hash(path) != digest:
+            return None
+        rows = json.loads(zlib.decompress(path.read_bytes()))
+        return {int(i): row.split(" ") for i, row in rows.items()}
+    except (OSError, ValueError, AttributeError, zlib.error):
+        return None
 
 
 def _vector_index() -> type[VectorIndex]:

@@ -3,20 +3,26 @@
 In: chunk texts or a question.  Out: float32 rows of length 1, in the given order.
 Never: reaches the network, runs code or unpickles weights from a model folder, stores anything.
 
-Identity, width and token counts come from JSON files and the ``tokenizers`` package, in milliseconds; torch
-is imported by the first text that has to be embedded.
+Identity, width and token counts come from JSON files and the ``tokenizers`` package, in milliseconds.  A
+question, or a few documents, go through the model's ONNX file once there is one (:mod:`ragperso.index.onnx`);
+torch is imported by the first text that needs it.  Which way takes many documents is measured once per
+machine (:mod:`ragperso.index.ways`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import hashlib
+import importlib.util
 import json
 import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,16 +33,19 @@ from ragperso import backends, models
 from ragperso.config import Index
 from ragperso.errors import MissingExtra, ModelUnavailable
 from ragperso.files import file_hash
+from ragperso.index import onnx, ways
+from ragperso.index.ways import SelfTest
 from ragperso.protocols import Embedder
 from ragperso.types import Json, Vector, Vectors
 
 # Padded tokens per forward pass; on two cores 1.3-1.4 times the speed of 32 texts at a time.
 BATCH_TOKENS: Final = 2_048
-# Weights in bfloat16 embed documents 2.2-2.5 times as fast on a CPU that has it (benchmarks/ingest.py), with
-# cosines within 8e-5 of float32.  A folder whose vectors move by more than this bound stays in float32.
-_MAX_DEVIATION: Final = 2e-4
-_PROBE_TEXTS: Final = 8
-_WORTH_TEXTS: Final = 48  # fewer are done before the second copy of the weights is checked
+# A GPU wants more at a time; not measured here, where there was none.
+_GPU_BATCH_TOKENS: Final = 16_384
+_WORTH_TEXTS: Final = 48  # fewer are done before the ways of this machine are measured
+# Tokens that ONNX Runtime takes while torch and its kin are imported (5 s, 3,000 a second on two cores): a
+# process that embeds no more than this is done before torch would have begun.
+_LIGHT_TOKENS: Final = 16_384
 _MODULES: Final = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm")
 _UNBOUNDED: Final = 1_000_000  # tokenizers without a limit state 10^30
 _FALLBACK_TOKENS: Final = 512  # BERT's, where no file states a limit
@@ -64,15 +73,26 @@ def load_embedder(config: Index, models_dir: Path) -> Embedder:
             document_prefix=config.document_prefix,
             precision=config.precision,
             weights_sha256=model.sha256,
+            cache_dir=models_dir,
         )
     return embedder
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way to embed documents: texts without prefix to unit rows, and how many padded tokens at a time."""
+
+    encode: ways.Encode
+    batch_tokens: int = BATCH_TOKENS
 
 
 class SentenceTransformerEmbedder:
     """A folder in sentence-transformers layout, or a bare transformer, which is then mean-pooled.
 
     A prefix left empty is the one the folder states under ``prompts`` (``query``; ``document`` or
-    ``passage``), if any.  Safe to share between threads: the model runs under a lock.
+    ``passage``), if any.  ``cache_dir`` is where the ONNX file and the self-test of this machine are kept;
+    without one there is no file, and the self-test lasts as long as the process.
+    Safe to share between threads: the model runs under a lock.
     """
 
     def __init__(
@@ -84,30 +104,36 @@ class SentenceTransformerEmbedder:
         document_prefix: str = "",
         precision: str = "auto",
         weights_sha256: str = "",
+        cache_dir: Path | None = None,
     ) -> None:
         self._path = path
         self._device = device
-        self._lock = threading.Lock()
+        self._precision = precision
+        self._cache_dir = cache_dir
+        self._lock = threading.RLock()
         self._model: Any = None
-        self._fast: Any = None  # the copy in bfloat16, once it was found good
-        self._may_be_fast = precision == "auto"
+        self._way: _Way | None = None  # the one for documents, once it was chosen in this process
+        self._self_test: SelfTest | None = None
+        self._light: onnx.OnnxQueryEncoder | None = None
+        self._light_is_known = False
+        self._light_tokens = 0
+        self._notes: list[str] = []
         self._layout = _Layout(path)
         prompts = self._layout.prompts
         self._query_prefix = query_prefix or prompts.get("query", "")
         self._document_prefix = document_prefix or prompts.get("document", "") or prompts.get("passage", "")
         self._tokenizer = _tokenizer(path)
         self._weights_sha256 = weights_sha256
+        self._tokenizer_sha256 = ""
         self._fingerprint = ""
 
     @property
     def fingerprint(self) -> str:
         if not self._fingerprint:
-            weights = self._weights_sha256 or models.combined_hash(
-                {name: file_hash(self._path / name) for name in self._layout.weights}
-            )
+            weights, tokenizer = self._hashes()
             identity = {
                 "weights": weights,
-                "tokenizer": file_hash(self._path / "tokenizer.json"),
+                "tokenizer": tokenizer,
                 "layout": self._layout.identity(),
                 "max_length": self._layout.max_length,
                 "prefixes": [self._query_prefix, self._document_prefix],
@@ -129,41 +155,245 @@ class SentenceTransformerEmbedder:
         return self._n_tokens(texts)
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
-        """Return the rows; work is sorted by length and cut into batches of 2,048 padded tokens."""
+        """Return the rows; work is sorted by length and cut into batches by padded tokens."""
         rows = np.empty((len(texts), self.dim), np.float32)
         if not texts:
             return rows
-        lengths = [min(n, self.max_tokens) for n in self._n_tokens(texts)]
         fixed = self._layout.max_length - self.max_tokens  # special tokens and prefix of each text
+        lengths = [min(n, self.max_tokens) + fixed for n in self._n_tokens(texts)]
         order = sorted(range(len(texts)), key=lambda i: -lengths[i])
-        model = self._for_documents(texts)
+        way = self._for_documents(len(texts), sum(lengths))
         start = 0
         while start < len(order):
-            size = max(1, BATCH_TOKENS // (lengths[order[start]] + fixed))
+            size = max(1, way.batch_tokens // lengths[order[start]])
             batch = order[start : start + size]
-            rows[batch] = self._encode(model, [texts[i] for i in batch], self._document_prefix)
+            rows[batch] = way.encode([texts[i] for i in batch])
             start += size
         return rows
 
-    def _for_documents(self, texts: Sequence[str]) -> Any:
-        """Return the fastest copy of the model that is exact enough for these texts."""
-        model = self._loaded()
-        if self._fast is None and self._may_be_fast and len(texts) >= _WORTH_TEXTS:
-            with self._lock:
-                self._may_be_fast = False
-                candidate = _in_bfloat16(model)
-            if candidate is not None:
-                step = len(texts) // _PROBE_TEXTS
-                probe = [texts[i * step] for i in range(_PROBE_TEXTS)]
-                exact = self._encode(model, probe, self._document_prefix)
-                rough = self._encode(candidate, probe, self._document_prefix)
-                if float((1 - (exact * rough).sum(axis=1)).max()) <= _MAX_DEVIATION:
-                    self._fast = candidate
-        return self._fast or model
-
     def embed_query(self, text: str) -> Vector:
+        light = self._light_encoder()
+        if light is not None:
+            try:
+                return light.encode(self._query_prefix + text)
+            except Exception as exc:  # the runtime's own classes; torch can do what it could not
+                self._give_up_light(exc)
         row: Vector = self._encode(self._loaded(), [text], self._query_prefix)[0]
         return row
+
+    def take_notes(self) -> list[str]:
+        """Return in plain words what was found damaged and worked around; a second call returns nothing."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    # ------------------------------------------------------------ questions without torch
+
+    def prepare_queries(self, *, load: bool = False) -> str:
+        """Make the ONNX file that answers questions without torch; return why there is none, else "".
+
+        Takes about 8 s, once per model and machine; remembered also when it failed.  Without ``load``
+        nothing is done while torch is not in memory, for then nothing was missing it.
+        """
+        reason = self._no_light()
+        if reason or self._cache_dir is None:
+            return reason
+        found = onnx.find(self._cache_dir, self._export_identity())
+        is_current = found.export is not None and found.export.is_current()
+        if is_current or found.failed:
+            return found.failed
+        if self._model is None and not load:
+            return "" if found.export is not None else "torch is not in memory"
+        with self._lock:
+            model = self._loaded()
+            found = onnx.make(
+                model,
+                self._cache_dir,
+                self._export_identity(),
+                tokenizer=self._tokenizer,
+                max_length=self._layout.max_length,
+                pad_id=self._layout.pad_id,
+                reference=lambda texts: self._encode(model, texts, ""),
+            )
+            self._light, self._light_is_known = None, False
+        return found.failed or ("" if found.export is not None else found.note)
+
+    def query_export(self) -> onnx.Found:
+        """Return the file that answers questions, or why torch does; imports no torch."""
+        reason = self._no_light()
+        if reason or self._cache_dir is None:
+            return onnx.Found(failed=reason)
+        return onnx.find(self._cache_dir, self._export_identity())
+
+    def _no_light(self) -> str:
+        """Return why this folder's questions stay with torch, before anything is looked for on disk."""
+        if self._cache_dir is None:
+            return "there is no folder to keep it in"
+        if not onnx.is_usable():
+            return "not installed: onnxruntime"
+        return onnx.unsupported(self._layout.modules, self._layout.settings, lower=self._layout.lower)
+
+    def _light_encoder(self) -> onnx.OnnxQueryEncoder | None:
+        if not self._light_is_known:
+            with self._lock:
+                if not self._light_is_known:
+                    self._light = self._open_light()
+                    self._light_is_known = True
+        return self._light
+
+    def _open_light(self, threads: int = 1) -> onnx.OnnxQueryEncoder | None:
+        if self._no_light() or self._cache_dir is None:
+            return None
+        found = onnx.find(self._cache_dir, self._export_identity())
+        if found.note:
+            self._notes.append(found.note)
+        if found.export is None:
+            return None
+        try:
+            return self._encoder_of(found.export.path, threads)
+        except Exception as exc:  # the runtime's own classes, and packages that do not fit this machine
+            self._give_up_light(exc)
+            return None
+
+    def _encoder_of(self, path: Path, threads: int) -> onnx.OnnxQueryEncoder:
+        return onnx.OnnxQueryEncoder(
+            path,
+            self._tokenizer,
+            max_length=self._layout.max_length,
+            pad_id=self._layout.pad_id,
+            threads=threads,
+        )
+
+    def _give_up_light(self, exc: Exception) -> None:
+        self._light, self._light_is_known = None, True
+        self._notes.append(f"ONNX Runtime cannot use its copy of the embedder ({type(exc).__name__})")
+
+    def _export_identity(self) -> str:
+        return onnx.identity_of(*self._hashes(), self._layout.identity(), self._layout.max_length)
+
+    # ------------------------------------------------------------ ways for documents
+
+    def self_test(self) -> SelfTest | None:
+        """Return what was measured on this machine, None before the first large add; imports no torch."""
+        if self._self_test is None and self._cache_dir is not None:
+            # The newest is of all ways; before the first large add after the export there is the older one.
+            keys = (self._way_key(), self._way_key(has_export=False))
+            found = (ways.remembered(self._cache_dir, key) for key in keys)
+            return next((one for one in found if one is not None), None)
+        return self._self_test
+
+    def _known_way(self) -> SelfTest | None:
+        """Return what was measured of exactly the ways that there are now."""
+        if self._self_test is None and self._cache_dir is not None:
+            self._self_test = ways.remembered(self._cache_dir, self._way_key())
+        return self._self_test
+
+    def _for_documents(self, n_texts: int, n_tokens: int) -> _Way:
+        """Return how to embed these; imports torch only where it pays."""
+        if self._way is not None:
+            return self._way
+        if self._model is None and self._light_tokens + n_tokens <= _LIGHT_TOKENS:
+            light = self._light_encoder()
+            if light is not None:
+                self._light_tokens += n_tokens
+                return _Way(self._light_documents)
+        with self._lock:
+            if self._way is None:
+                self._way = self._chosen_way(n_texts)
+            return self._way or self._exact_way()
+
+    def _chosen_way(self, n_texts: int) -> _Way | None:
+        """Return the fastest way, measured now when it never was; None to stay exact for these few."""
+        if self._precision != "auto":
+            return self._exact_way()
+        if n_texts < _WORTH_TEXTS:
+            return None
+        known = self._known_way()
+        if known is not None and known.way.startswith("onnx") and self._model is None:
+            with contextlib.suppress(Exception):  # torch can do what the runtime could not
+                return self._onnx_way()
+        makers = self._ways()
+        made: dict[str, _Way] = {}
+        is_due = known is not None and known.is_rough and not ways.is_busy()
+        if known is None or is_due or known.way not in makers:
+            known = ways.measure(
+                {name: functools.partial(_made, make, made, name) for name, make in makers.items()},
+                sum(min(n, self.max_tokens) for n in self._n_tokens(ways.PROBE)),
+            )
+            self._self_test = known
+            if self._cache_dir is not None:
+                ways.remember(self._cache_dir, self._way_key(), known)
+        try:
+            return made.get(known.way) or makers[known.way]()
+        except Exception:  # remembered, but no longer possible: a library or a device is gone
+            return self._exact_way()
+
+    def _ways(self) -> dict[str, Callable[[], _Way]]:
+        """Return the ways that this machine may have, the exact one first; loads the model."""
+        model = self._loaded()
+        kind = model.device.type
+        found: dict[str, Callable[[], _Way]] = {f"{_runtime(kind)} float32": self._exact_way}
+        if kind != "cpu":
+            found[f"{_runtime(kind)} float16"] = functools.partial(self._torch_way, "float16")
+        elif _has_bfloat16():
+            found["torch bfloat16"] = functools.partial(self._torch_way, "bfloat16")
+        if kind == "cpu" and self.query_export().export is not None:
+            found["onnxruntime float32"] = self._onnx_way
+            if importlib.util.find_spec("openvino") is not None:
+                found["openvino bfloat16"] = self._openvino_way
+        return found
+
+    def _exact_way(self) -> _Way:
+        model = self._loaded()
+        return _Way(functools.partial(self._documents_by, model), _batch_tokens(model))
+
+    def _torch_way(self, dtype: str) -> _Way:
+        torch = backends.require("torch")
+        with self._lock:
+            model = copy.deepcopy(self._loaded()).to(getattr(torch, dtype))
+        return _Way(functools.partial(self._documents_by, model), _batch_tokens(model))
+
+    def _onnx_way(self) -> _Way:
+        export = self.query_export().export
+        if export is None:
+            raise ModelUnavailable("the ONNX file is gone", stage="index")
+        encoder = self._encoder_of(export.path, threads=ways.threads())
+        return _Way(lambda texts: encoder.encode_batch([self._document_prefix + text for text in texts]))
+
+    def _openvino_way(self) -> _Way:
+        export = self.query_export().export
+        if export is None:
+            raise ModelUnavailable("the ONNX file is gone", stage="index")
+        encoder = onnx.OpenVinoEncoder(
+            export.path, self._tokenizer, max_length=self._layout.max_length, pad_id=self._layout.pad_id
+        )
+        return _Way(lambda texts: encoder.encode_batch([self._document_prefix + text for text in texts]))
+
+    def _light_documents(self, texts: Sequence[str]) -> Vectors:
+        light = self._light_encoder()
+        if light is not None:
+            try:
+                return light.encode_batch([self._document_prefix + text for text in texts])
+            except Exception as exc:  # as for a question
+                self._give_up_light(exc)
+        return self._documents_by(self._loaded(), texts)
+
+    def _documents_by(self, model: Any, texts: Sequence[str]) -> Vectors:
+        return self._encode(model, texts, self._document_prefix)
+
+    def _way_key(self, *, has_export: bool | None = None) -> str:
+        if has_export is None:
+            has_export = self.query_export().export is not None
+        return ways.key_of(self._export_identity(), self._device, has_export=has_export)
+
+    # ------------------------------------------------------------ tokens and weights
+
+    def _hashes(self) -> tuple[str, str]:
+        """Return the hashes of weights and tokenizer."""
+        self._weights_sha256 = self._weights_sha256 or models.combined_hash(
+            {name: file_hash(self._path / name) for name in self._layout.weights}
+        )
+        self._tokenizer_sha256 = self._tokenizer_sha256 or file_hash(self._path / "tokenizer.json")
+        return self._weights_sha256, self._tokenizer_sha256
 
     def _n_tokens(self, texts: Sequence[str]) -> list[int]:
         clean = [models.tokenizable(text) for text in texts]
@@ -190,9 +420,7 @@ class SentenceTransformerEmbedder:
                 f"{self._path.name} gives {rows.shape[-1]} dimensions where its files promise {self.dim}",
                 stage="index",
             )
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        unit: Vectors = rows / np.maximum(norms, np.float32(1e-12))
-        return unit
+        return onnx.unit(rows)
 
 
 class _Layout:
@@ -218,14 +446,15 @@ class _Layout:
         stated = models.json_in(path, "config_sentence_transformers.json", _unusable) or {}
         prompts = stated.get("prompts") if isinstance(stated, dict) else None
         self.prompts = {str(k): v for k, v in (prompts or {}).items() if isinstance(v, str)}
+        sentence_bert = models.json_in(path, "sentence_bert_config.json", _unusable) or {}
+        self.lower = sentence_bert.get("do_lower_case", False)
+        pad = self.config.get("pad_token_id")
+        self.pad_id = pad if isinstance(pad, int) and pad >= 0 else 0
 
     def identity(self) -> Json:
         """Return everything here that shapes a vector, as JSON."""
         own = {key: value for key, value in self.config.items() if key not in _NOT_IDENTITY}
-        lower = (models.json_in(self.path, "sentence_bert_config.json", _unusable) or {}).get(
-            "do_lower_case", False
-        )
-        return {"config": own, "modules": self.modules, "settings": self.settings, "lower": lower}
+        return {"config": own, "modules": self.modules, "settings": self.settings, "lower": self.lower}
 
     def _read_modules(self) -> list[tuple[str, str]]:
         """Return (class name, folder) of each step; a bare transformer is pooled by the mean."""
@@ -309,13 +538,25 @@ def _load(path: Path, device: str, layout: _Layout) -> Any:
     return model.eval()
 
 
-def _in_bfloat16(model: Any) -> Any:
-    """Return a copy of ``model`` with weights in bfloat16, None where this machine gains nothing by it."""
+def _made(make: Callable[[], _Way], made: dict[str, _Way], name: str) -> ways.Encode:
+    """Make a way for the self-test and keep it, so that the one chosen need not be made again."""
+    made[name] = make()
+    return made[name].encode
+
+
+def _has_bfloat16() -> bool:
+    """Tell whether this processor computes in bfloat16; elsewhere torch imitates it, ten times slower."""
     torch = backends.require("torch")
     has_it = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    if str(model.device) != "cpu" or not has_it():
-        return None
-    return copy.deepcopy(model).to(torch.bfloat16)
+    return bool(has_it())
+
+
+def _runtime(device: str) -> str:
+    return "torch" if device == "cpu" else f"torch {device}"
+
+
+def _batch_tokens(model: Any) -> int:
+    return BATCH_TOKENS if model.device.type == "cpu" else _GPU_BATCH_TOKENS
 
 
 def _tokenizer(path: Path) -> Tokenizer:

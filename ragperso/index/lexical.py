@@ -14,6 +14,7 @@ Source: Kamphuis, de Vries, Boytsov & Lin 2020, "Which BM25 do you mean?", table
 
 from __future__ import annotations
 
+import bisect
 import importlib
 import json
 import logging
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ragperso.errors import CorruptIndex
-from ragperso.index.folder import array_bytes, array_of, read_folder, write_folder
+from ragperso.index.pack import narrow, read_pack, text_array, write_pack
 from ragperso.tokens import TOKENS_VERSION
 from ragperso.types import ChunkId, Ids, Ranking, Rows, Scores
 
@@ -59,20 +60,25 @@ class Bm25sIndex:
     def build(self, ids: Sequence[ChunkId], tokens: Sequence[Sequence[str]]) -> None:
         """Replace the content; a chunk without tokens is known but never found."""
         numbers, ordered = _in_id_order(ids, tokens)
-        vocabulary: dict[str, int] = {}
-        coded = [[vocabulary.setdefault(token, len(vocabulary)) for token in row] for row in ordered]
-        if not vocabulary:
-            self._matrix = _Matrix(numbers, {}, *_no_postings())
+        numbered: dict[str, int] = {}
+        coded = [[numbered.setdefault(token, len(numbered)) for token in row] for row in ordered]
+        if not numbered:
+            self._matrix = _Matrix(numbers, _Vocabulary.of(()), *_no_postings())
             return
+        # Columns in the order of the tokens' bytes, so that one is found without a table of them all.
+        names = sorted(numbered, key=_bytes_of)
+        places = dict(zip(names, range(len(names)), strict=True))
+        place_of = [places[token] for token in numbered]
+        coded = [[place_of[number] for number in row] for row in coded]
         bm25s = importlib.import_module("bm25s")  # 0.2 s; opening and searching an index do without it
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets DEBUG for itself
         model = bm25s.BM25(k1=self._k1, b=self._b, method="lucene", csc_backend="numpy")
         scores = model.build_index_from_ids(
-            unique_token_ids=range(len(vocabulary)), corpus_token_ids=coded, show_progress=False
+            unique_token_ids=range(len(names)), corpus_token_ids=coded, show_progress=False
         )
         self._matrix = _Matrix(
             numbers,
-            vocabulary,
+            _Vocabulary.of(names),
             np.asarray(scores["data"], np.float32),
             np.asarray(scores["indices"], np.int32),
             np.asarray(scores["indptr"], np.int64),
@@ -113,42 +119,42 @@ class Bm25sIndex:
         """Return the score that no chunk can exceed for ``tokens``."""
         return sum(self.ceilings(tokens))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the content takes."""
+        return self._matrix.nbytes
+
     def save(self, path: Path) -> None:
-        """Write to a new or empty directory."""
+        """Write a new file."""
         matrix = self._matrix
         arrays: dict[str, NDArray[Any]] = {
             "ids": matrix.ids,
+            "tokens": text_array(matrix.vocabulary.text),
+            "lengths": narrow(np.diff(matrix.vocabulary.ends, prepend=0)),
             "values": matrix.values,
-            "rows": matrix.rows,
-            "starts": matrix.starts,
+            "rows": narrow(matrix.rows),
+            "counts": narrow(np.diff(matrix.starts)),
         }
-        files = {f"{name}.npy": array_bytes(array) for name, array in arrays.items()}
-        files["vocabulary.json"] = json.dumps(list(matrix.vocabulary)).encode()
-        write_folder(
-            path, files, {"tokens": TOKENS_VERSION, "backend": "bm25s", "k1": self._k1, "b": self._b}
-        )
+        write_pack(path, arrays, self._settings())
 
     def load(self, path: Path) -> None:
         """Replace the content by what :meth:`save` wrote with the same settings.  Raises: CorruptIndex."""
-        files = read_folder(
-            path, {"tokens": TOKENS_VERSION, "backend": "bm25s", "k1": self._k1, "b": self._b}
-        )
+        found = read_pack(path, self._settings())
         try:
-            words = json.loads(files["vocabulary.json"])
-            vocabulary = {str(word): column for column, word in enumerate(words)}
-            kinds: dict[str, type[np.generic]] = {
-                "ids": np.int64,
-                "values": np.float32,
-                "rows": np.int32,
-                "starts": np.int64,
-            }
-            arrays = {name: array_of(files[f"{name}.npy"], kind) for name, kind in kinds.items()}
-        except (KeyError, TypeError, ValueError, RecursionError) as exc:
+            ids, values = _of(found, "ids", np.int64), _of(found, "values", np.float32)
+            vocabulary = _Vocabulary(found["tokens"].tobytes(), np.cumsum(found["lengths"], dtype=np.int64))
+            counts = found["counts"]
+            starts = np.zeros(len(counts) + 1, np.int64)
+            np.cumsum(counts, out=starts[1:], dtype=np.int64)
+            matrix = _Matrix(ids, vocabulary, values, found["rows"].astype(np.int32), starts)
+        except (KeyError, TypeError, ValueError) as exc:
             raise CorruptIndex(f"{path.name} cannot be read") from exc
-        matrix = _Matrix(arrays["ids"], vocabulary, arrays["values"], arrays["rows"], arrays["starts"])
-        if len(vocabulary) != len(words) or not matrix.is_sound():
+        if not matrix.is_sound():
             raise CorruptIndex(f"{path.name} contradicts itself")
         self._matrix = matrix
+
+    def _settings(self) -> dict[str, Any]:
+        return {"tokens": TOKENS_VERSION, "backend": "bm25s", "k1": self._k1, "b": self._b}
 
 
 class RankBm25Index:
@@ -214,26 +220,80 @@ class RankBm25Index:
         """Return the score that no chunk can exceed for ``tokens``."""
         return sum(self.ceilings(tokens))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the content takes, roughly: it is lists of tokens."""
+        return self._ids.nbytes + 64 * sum(map(len, self._tokens))
+
     def save(self, path: Path) -> None:
-        """Write to a new or empty directory."""
-        files = {"ids.npy": array_bytes(self._ids), "tokens.json": json.dumps(self._tokens).encode()}
-        write_folder(
-            path, files, {"tokens": TOKENS_VERSION, "backend": "rank-bm25", "k1": self._k1, "b": self._b}
-        )
+        """Write a new file."""
+        arrays: dict[str, NDArray[Any]] = {
+            "ids": self._ids,
+            "tokens": text_array(json.dumps(self._tokens).encode()),
+        }
+        write_pack(path, arrays, self._settings())
 
     def load(self, path: Path) -> None:
         """Replace the content by what :meth:`save` wrote with the same settings.  Raises: CorruptIndex."""
-        files = read_folder(
-            path, {"tokens": TOKENS_VERSION, "backend": "rank-bm25", "k1": self._k1, "b": self._b}
-        )
+        found = read_pack(path, self._settings())
         try:
-            ids = array_of(files["ids.npy"], np.int64)
-            tokens = json.loads(files["tokens.json"])
+            ids = _of(found, "ids", np.int64)
+            tokens = json.loads(found["tokens"].tobytes())
             if not all(isinstance(token, str) for row in tokens for token in row):
                 raise TypeError("tokens are text")
             self.build([ChunkId(number) for number in ids.tolist()], tokens)
         except (KeyError, TypeError, ValueError, RecursionError) as exc:
             raise CorruptIndex(f"{path.name} cannot be read") from exc
+
+    def _settings(self) -> dict[str, Any]:
+        return {"tokens": TOKENS_VERSION, "backend": "rank-bm25", "k1": self._k1, "b": self._b}
+
+
+_MOST_ASKED: Final = 256
+
+
+class _Vocabulary:
+    """Tokens in the order of their bytes, one after the other in one string, found by bisection.
+
+    A table of them took most of the time of opening a person, and most of the memory.
+    """
+
+    __slots__ = ("_asked", "ends", "text")
+
+    def __init__(self, text: bytes, ends: NDArray[np.int64]) -> None:
+        self.text = text
+        self.ends = ends  # (n,): token i is text[ends[i - 1]:ends[i]]
+        self._asked: dict[str, int | None] = {}  # of late: a query asks for its tokens two or three times
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> _Vocabulary:
+        """Return the vocabulary of tokens in order."""
+        parts = [_bytes_of(name) for name in names]
+        return cls(b"".join(parts), np.cumsum([len(part) for part in parts], dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, place: int) -> bytes:
+        start = self.ends[place - 1] if place else 0
+        return self.text[start : self.ends[place]]
+
+    def get(self, token: str) -> int | None:
+        """Return the place of a token, None where there is none."""
+        try:
+            return self._asked[token]
+        except KeyError:
+            wanted = _bytes_of(token)
+        at = bisect.bisect_left(self, wanted)
+        place = at if at < len(self.ends) and self[at] == wanted else None
+        if len(self._asked) >= _MOST_ASKED:
+            self._asked = {}
+        self._asked[token] = place
+        return place
+
+    def is_sound(self) -> bool:
+        """Tell whether the lengths add up."""
+        return int(self.ends[-1]) == len(self.text) if len(self.ends) else not self.text
 
 
 class _Matrix:
@@ -244,7 +304,7 @@ class _Matrix:
     def __init__(
         self,
         ids: Ids,
-        vocabulary: dict[str, int],
+        vocabulary: _Vocabulary,
         values: NDArray[np.float32],
         rows: NDArray[np.int32],
         starts: NDArray[np.int64],
@@ -257,7 +317,12 @@ class _Matrix:
 
     @classmethod
     def empty(cls) -> _Matrix:
-        return cls(np.zeros(0, np.int64), {}, *_no_postings())
+        return cls(np.zeros(0, np.int64), _Vocabulary.of(()), *_no_postings())
+
+    @property
+    def nbytes(self) -> int:
+        arrays = (self.ids, self.vocabulary.ends, self.values, self.rows, self.starts)
+        return len(self.vocabulary.text) + sum(array.nbytes for array in arrays)
 
     def is_sound(self) -> bool:
         """Tell whether every number points to something that exists."""
@@ -266,12 +331,23 @@ class _Matrix:
             (np.diff(self.ids) > 0).all()
             and len(self.rows) == n_postings
             and len(self.starts) == len(self.vocabulary) + 1
+            and self.vocabulary.is_sound()
             and self.starts[0] == 0
             and self.starts[-1] == n_postings
             and (np.diff(self.starts) > 0).all()
             and (not n_postings or 0 <= int(self.rows.min()) <= int(self.rows.max()) < len(self.ids))
             and np.isfinite(self.values).all()
         )
+
+
+def _bytes_of(token: str) -> bytes:
+    return token.encode("utf-8", "surrogatepass")
+
+
+def _of(arrays: Mapping[str, NDArray[Any]], name: str, kind: type[np.generic]) -> NDArray[Any]:
+    if arrays[name].dtype != kind:
+        raise ValueError(f"{name} is not the array that was saved")
+    return arrays[name]
 
 
 def _idf(n_chunks: int, n_with: int) -> float:

@@ -696,6 +696,9 @@ class Line:
     facts: tuple[int, ...] = ()
 
 
+_WEAK: Final = ("uses:", "told:")  # beginnings of slots
+
+
 def summary(facts: Iterable[Fact], name: str, at: datetime) -> tuple[Line, ...]:
     """Return what is believed at ``at`` in a few lines about ``name``, built from current facts alone.
 
@@ -726,9 +729,14 @@ def summary(facts: Iterable[Fact], name: str, at: datetime) -> tuple[Line, ...]:
         add("tastes", f"{who} {verb} ", phrased[feeling][:MAX_TASTES], ", ")
     add("tastes", "Favourites: ", phrased["favourite"], ", ")
     add("health", f"{who} ", phrased["health"], ", ")
-    for fact in [fact for fact in mine if fact.id not in used][:MAX_OTHER]:
+    # What somebody uses or just told says less of them than what they like, left or have.
+    rest = sorted((f for f in mine if f.id not in used), key=lambda f: f.slot.startswith(_WEAK))
+    phrases: dict[str, list[int]] = {}
+    for fact in rest:
+        phrases.setdefault(_quoted(fact), []).append(fact.id)
+    for phrase, numbers in list(phrases.items())[:MAX_OTHER]:
         # One a line: a prompt may have room for some of them.
-        add("habits", "In their words: ", [(_quoted(fact), fact.id)])
+        lines.append(Line("habits", f"In their words: {phrase}.", tuple(sorted(numbers))))
     people: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for fact in held:
         if fact.subject and fact.kind != "plan":

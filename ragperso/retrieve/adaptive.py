@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 
 from ragperso.errors import ConfigError
-from ragperso.retrieve.evidence import Evidence
+from ragperso.retrieve.evidence import Evidence, says_nothing
 from ragperso.types import Scores
 
 if sys.version_info >= (3, 11):
@@ -71,7 +71,7 @@ class AdaptiveFusion:
         """Return one score per row of ``evidence``."""
         total = np.zeros(len(evidence.ids), np.float32)
         for name, column in evidence.features.items():
-            if weight := self.weight(name, evidence):
+            if not says_nothing(column) and (weight := self.weight(name, evidence)):
                 total += np.float32(weight) * column
         return total
 
@@ -81,7 +81,7 @@ class AdaptiveFusion:
         Below 0 the query asks of one person what another one said.  0 when it names no speaker.
         """
         named = evidence.features.get(SPEAKER)
-        if named is None or not (named > 0).any() or not (named < 0).any():
+        if named is None or says_nothing(named) or not (named > 0).any() or not (named < 0).any():
             return 0.0
         plain = scores - np.float32(self.weight(SPEAKER, evidence)) * named
         return float(plain[named > 0].max() - plain[named < 0].max())

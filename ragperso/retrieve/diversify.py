@@ -33,7 +33,10 @@ def collapse(hits: Sequence[Hit], *, similarity: float) -> list[Hit]:
                 break
         else:
             kept.append(reading)
-    return renumber([dataclasses.replace(one.hit, duplicates=tuple(one.duplicates)) for one in kept])
+    return [
+        dataclasses.replace(one.hit, rank=rank, duplicates=tuple(one.duplicates))
+        for rank, one in enumerate(kept, start=1)
+    ]
 
 
 class _Reading:
@@ -43,11 +46,17 @@ class _Reading:
         self.hit = hit
         self.duplicates = list(hit.duplicates)
         self._grams: set[int] | None = None
-        self.plain = " ".join(hit.text.casefold().split())
+        self.size = len(hit.text)
+        self.plain = " ".join(words := hit.text.casefold().split())
+        self.words = frozenset(words)
+        self.is_ascii = self.plain.isascii()
         room = len(self.plain) - _PROBE_CHARS
-        is_long = room >= _N_PROBES * _PROBE_CHARS and self.plain.isascii()
+        is_long = room >= _N_PROBES * _PROBE_CHARS and self.is_ascii
         starts = [room * i // (_N_PROBES - 1) for i in range(_N_PROBES)] if is_long else []
-        self.probes = [self.plain[start : start + _PROBE_CHARS] for start in starts]
+        probes = [self.plain[start : start + _PROBE_CHARS] for start in starts]
+        # The whole words of each, since the first and the last may be cut: that another text has them all is
+        # seen in a tenth of the time that looking for the run takes.
+        self.probes = [(frozenset(probe.split(" ")[1:-1]), probe) for probe in probes]
 
     @property
     def grams(self) -> set[int]:
@@ -62,13 +71,12 @@ class _Reading:
         that share nine in ten 3-grams, a run of four words is in both about as often: with none of four
         there, they are not such texts.
         """
-        a, b = self.hit.text, other.hit.text
-        if min(len(a), len(b)) < (similarity - _SLACK) * max(len(a), len(b)):
+        a, b = self.size, other.size
+        if (a if a < b else b) < (similarity - _SLACK) * (b if a < b else a):
             return False
-        if not self.probes or not other.plain.isascii():
+        if not self.probes or not other.is_ascii:
             return True
-        theirs = other.plain
-        return any(probe in theirs for probe in self.probes)
+        return any(words <= other.words and probe in other.plain for words, probe in self.probes)
 
 
 def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]:
@@ -100,4 +108,7 @@ def mmr(hits: Sequence[Hit], vectors: Vectors, *, diversity: float) -> list[Hit]
 
 def renumber(hits: Sequence[Hit]) -> list[Hit]:
     """Return ``hits`` with ranks from 1 in the order given."""
-    return [dataclasses.replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+    return [
+        hit if hit.rank == rank else dataclasses.replace(hit, rank=rank)
+        for rank, hit in enumerate(hits, start=1)
+    ]

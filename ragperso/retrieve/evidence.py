@@ -12,11 +12,12 @@ the name. BM25 becomes a share of what a perfect match would have; see :data:`EA
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,13 @@ TURN_KINDS: Final = (
     "dense", "lexical", "near_lexical", "group_lexical", "near_dense", "group_dense", "speaker", "asks",
     "answers", "length",
 )  # fmt: skip
+# A word in more than one row of so many is counted in all rows at once: 80 µs at 10,000, where looking up the
+# neighbours of each takes longer.  Of 10, 30 and 100, 30 was fastest at 10,000 and at 100,000 (2026-11-24).
+_DENSE: Final = 30
+_BLOCK: Final = 32_768  # rows; their sums of one word take 128 kB.  2,048 and 8,192 were slower
+_TOGETHER: Final = 1 << 17  # places of the table of rare words: half a megabyte
+_STRUCTURE: Final = "evidence"
+_ZERO: Final = np.float32(0)
 _NO_MARK: Final = 0.4  # the usual share of words that only make a text a question
 
 
@@ -111,27 +119,24 @@ class Evidence:
 def gather(parts: Sequence[CorpusEvidence], asked: Asked, use: Parts) -> Evidence:
     """Return the evidence of all corpora as one."""
     masks = [_mask(part) for part in parts]
-    cosines = [part.dense[mask] for part, mask in zip(parts, masks, strict=True)]
-    seen = np.concatenate(cosines) if cosines else np.zeros(0, np.float32)
-    sizes = tuple(len(cosine) for cosine in cosines)
+    seen = _joined([_cut(part.dense, mask) for part, mask in zip(parts, masks, strict=True)])
     mean, spread = _spread(seen)
     built = [_Corpus(part, mask, mean, spread) for part, mask in zip(parts, masks, strict=True)]
     best = {
-        name: max((float(getattr(one, name)[one.mask].max(initial=0.0)) for one in built), default=0.0)
+        name: max((float(_cut(getattr(one, name), one.mask).max(initial=0.0)) for one in built), default=0.0)
         for name in ("share", "near_share", "group_share")
     }
     columns = [one.features(best, asked, use) for one in built]
     names = list(columns[0]) if columns else []
+    ids = [_cut(part.layout.ids, mask) for part, mask in zip(parts, masks, strict=True)]
     return Evidence(
-        ids=np.concatenate(
-            [np.zeros(0, np.int64), *(p.layout.ids[mask] for p, mask in zip(parts, masks, strict=True))]
-        ),
+        ids=ids[0] if len(ids) == 1 else np.concatenate([np.zeros(0, np.int64), *ids]),
         corpora=tuple(part.corpus for part in parts),
-        sizes=sizes,
+        sizes=tuple(len(one) for one in ids),
         cosine=seen,
-        bm25=_joined([one.bm25 for one in built]),
-        coverage=_joined([one.share[one.mask] for one in built]),
-        near_coverage=_joined([one.near_share[one.mask] for one in built]),
+        bm25=_joined([_cut(one.bm25, one.mask) for one in built]),
+        coverage=_joined([_cut(one.share, one.mask) for one in built]),
+        near_coverage=_joined([_cut(one.near_share, one.mask) for one in built]),
         features={name: _joined([column[name] for column in columns]) for name in names},
         signals={
             "question_words": asked.question_words,
@@ -141,73 +146,195 @@ def gather(parts: Sequence[CorpusEvidence], asked: Asked, use: Parts) -> Evidenc
     )
 
 
+def nothing(n: int) -> Values:
+    """Return ``n`` zeros that take no memory, for a kind of evidence that says nothing."""
+    return np.broadcast_to(_ZERO, n)
+
+
+def says_nothing(column: Values) -> bool:
+    """Tell whether a column is one of :func:`nothing`."""
+    return column.strides == (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Structure:
+    """What of a layout every query needs and none changes; see ``Layout.derived``."""
+
+    has_turns: bool
+    n_groups: int
+    n_documents: int
+    neighbours: tuple[tuple[Rows, Rows], ...]  # (rows k before, rows k after) for k = 1, 2, 3; n for "none"
+    # Where all groups are runs of rows: what a word counts in the row k behind it, 0 in another group; and
+    # where the groups begin.  Else empty.
+    shares: tuple[Values, ...]
+    starts: Ids
+    blocks: tuple[int, ...]  # groups at which blocks of about _BLOCK rows begin, and the number of groups
+    group_size: Values  # the log of how many chunks each one's group has
+    length: Values
+    statements: tuple[NDArray[np.bool_], Rows]  # of the keys: which are statements, and the rows of these
+    leads: tuple[NDArray[np.bool_], Rows]  # of the keys: which are leads, and the documents of these
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Structure:
+        found: _Structure | None = layout.derived.get(_STRUCTURE)
+        if found is None:
+            found = layout.derived[_STRUCTURE] = cls._made(layout)
+        return found
+
+    @classmethod
+    def _made(cls, layout: Layout) -> _Structure:
+        n, n_groups = len(layout), layout.n_groups
+        has_turns = bool(n) and bool(layout.is_turn.any())
+        neighbours: list[tuple[Rows, Rows]] = []
+        shares: tuple[Values, ...] = ()
+        starts = np.zeros(0, np.int64)
+        blocks: tuple[int, ...] = ()
+        group_size = length = nothing(n)
+        if n_groups < n:
+            before, after = (np.append(a, np.int32(n)) for a in (layout.before, layout.after))
+            neighbours.append((before, after))
+            for _ in REACH_DENSE[1:]:
+                neighbours.append((before[neighbours[-1][0]], after[neighbours[-1][1]]))
+            here = np.arange(n)
+            steps = np.diff(layout.group, prepend=-1)
+            is_run = (before[:n] == here - 1) | (before[:n] == n)
+            if n > len(REACH_DENSE) and is_run.all() and ((steps == 0) | (steps == 1)).all():
+                shares = tuple(
+                    np.float32(share) * (back[k:n] != n).astype(np.float32)
+                    for k, ((back, _), share) in enumerate(zip(neighbours, REACH_LEXICAL, strict=True), 1)
+                )
+                starts = np.flatnonzero(steps)
+                places = np.searchsorted(starts, np.arange(0, n, _BLOCK))
+                blocks = (*np.unique(places[places < n_groups]).tolist(), n_groups)
+            sizes = np.bincount(layout.group, minlength=1).astype(np.float32)
+            group_size = np.asarray(np.log(sizes)[layout.group], np.float32)
+        if has_turns:
+            tokens = np.minimum(layout.tokens, _MAX_TURN_TOKENS).astype(np.float32)
+            length = np.log1p(tokens) - np.float32(_LENGTH_ORIGIN)
+        is_statement, is_lead = layout.key_row >= 0, layout.key_document >= 0
+        return cls(
+            has_turns,
+            n_groups,
+            layout.n_documents,
+            tuple(neighbours),
+            shares,
+            starts,
+            blocks,
+            group_size,
+            length,
+            (is_statement, layout.key_row[is_statement]),
+            (is_lead, layout.key_document[is_lead]),
+        )
+
+
 class _Corpus:
     """One corpus on the way to its features; arrays are over all its chunks, cut by ``mask`` at the end."""
 
-    def __init__(self, part: CorpusEvidence, mask: NDArray[np.bool_], mean: float, spread: float) -> None:
+    def __init__(
+        self, part: CorpusEvidence, mask: NDArray[np.bool_] | None, mean: float, spread: float
+    ) -> None:
         self.part = part
         self.layout = part.layout
         self.mask = mask
-        self.is_open = bool(mask.all())
+        self.fixed = _Structure.of(part.layout)
         n = len(part.layout)
         self.mean, self.spread = mean, spread
-        self.z = ((part.dense - mean) / spread).astype(np.float32)
-        if not self.is_open:
+        self.z = ((part.dense - mean) / spread).astype(np.float32, copy=False)
+        if mask is not None:
             self.z[~mask] = 0.0  # what a filter excludes is no context either
-        self.has_turns = bool(n) and bool(part.layout.is_turn.any())
-        self.has_groups = part.layout.n_groups < n
-        self.neighbours = self._neighbours() if self.has_groups else []
+        self.has_turns = self.fixed.has_turns
+        self.has_groups = self.fixed.n_groups < n
+        self.neighbours = self.fixed.neighbours
         self._count_words()
-
-    def _neighbours(self) -> list[tuple[Rows, Rows]]:
-        """Return (rows k before, rows k after) for k = 1, 2, 3, with n for "none"."""
-        n = np.int32(len(self.layout))
-        before, after = (np.append(a, n) for a in (self.layout.before, self.layout.after))
-        found = [(before, after)]
-        for _ in REACH_DENSE[1:]:
-            found.append((before[found[-1][0]], after[found[-1][1]]))
-        return found
 
     def _count_words(self) -> None:
         layout, n = self.layout, len(self.layout)
         bm25 = np.zeros(n, np.float32)
         near = np.zeros(n + 1, np.float32)
-        group = np.zeros(layout.n_groups, np.float32)
-        scratch = np.zeros(n + 1, np.float32)
-        in_group = np.zeros(layout.n_groups, np.float32)
+        group = np.zeros(self.fixed.n_groups, np.float32)
+        frequent: list[tuple[Rows, Values]] = []
+        rare: list[tuple[Rows, Values]] = []
         for n_times, rows, values in self.part.columns:
-            if not self.is_open:
+            if self.mask is not None:
                 kept = self.mask[rows]
                 rows, values = rows[kept], values[kept]
-            values = n_times * values
-            bm25[rows] += values
-            if not self.has_groups:
-                continue
-            touched = [rows]
-            scratch[rows] = values
-            for (before, after), share in zip(self.neighbours, REACH_LEXICAL, strict=True):
-                for place in (after[rows], before[rows]):
-                    # No two rows have the same neighbour; the last slot takes those that have none.
-                    scratch[place] = np.maximum(scratch[place], share * values)
-                    touched.append(place)
-            places = np.unique(np.concatenate(touched))
-            near[places] += scratch[places]
-            scratch[places] = 0.0
-            groups = layout.group[rows]
-            np.maximum.at(in_group, groups, values)
-            groups = np.unique(groups)
-            group[groups] += in_group[groups]
-            in_group[groups] = 0.0
+            if len(rows):
+                is_frequent = bool(self.fixed.shares) and len(rows) * _DENSE > n
+                word = (rows, values if n_times == 1 else n_times * values)
+                (frequent if is_frequent else rare).append(word)
+        together = max(1, _TOGETHER // (n + 1))
+        for first in range(0, len(rare), together):
+            self._count_rare(rare[first : first + together], bm25, near, group)
+        if frequent:
+            self._count_everywhere(frequent, bm25, near[:n], group)
         ceiling = float(sum(self.part.ceilings[:MAX_CEILING_TOKENS])) or 1.0
-        self.bm25 = bm25[self.mask]
+        self.bm25 = bm25
         self.share = bm25 / ceiling
         self.near_share = near[:n] / ceiling if self.has_groups else self.share
         self.group_share = (group / ceiling)[layout.group] if self.has_groups else self.share
 
+    def _count_rare(
+        self, words: Sequence[tuple[Rows, Values]], bm25: Values, near: Values, group: Values
+    ) -> None:
+        """Count words that few rows have, a line of one table for each, by looking up their neighbours."""
+        n, n_words = len(self.layout), len(words)
+        rows = np.concatenate([rows for rows, _ in words])
+        values = np.concatenate([values for _, values in words])
+        line = np.repeat(np.arange(n_words), [len(rows) for rows, _ in words])
+        table = np.zeros(n_words * (n + 1), np.float32)
+        at = line * (n + 1)
+        table[at + rows] = values
+        lines = table.reshape(n_words, n + 1)
+        for one in lines:  # one after the other: a sum in another order has other last bits
+            bm25 += one[:n]
+        if not self.has_groups:
+            return
+        for (before, after), share in zip(self.neighbours, REACH_LEXICAL, strict=True):
+            less = share * values
+            for place in (after.take(rows) + at, before.take(rows) + at):
+                # No two rows have the same neighbour; the last place of a line takes those that have none.
+                table[place] = np.maximum(table.take(place), less)
+        for one in lines:
+            near += one
+        n_groups = self.fixed.n_groups
+        best = np.zeros(n_words * n_groups, np.float32)
+        _add_best(best, self.layout.group.take(rows) + line * n_groups, values)
+        for one in best.reshape(n_words, n_groups):
+            group += one
+
+    def _count_everywhere(
+        self, words: Sequence[tuple[Rows, Values]], bm25: Values, near: Values, group: Values
+    ) -> None:
+        """Count words that many rows have, in all rows at once: the same sums, without looking places up.
+
+        Block by block, all words of one after the other, so that a block stays in the processor's cache.
+        """
+        starts = self.fixed.starts
+        for first, last in itertools.pairwise(self.fixed.blocks):
+            begin = int(starts[first])
+            end = int(starts[last]) if last < len(starts) else len(self.layout)
+            n = end - begin
+            said, best, beside = (np.empty(n, np.float32) for _ in range(3))
+            shares = [share[begin : end - k] for k, share in enumerate(self.fixed.shares, 1)]
+            for rows, values in words:
+                here = slice(*np.searchsorted(rows, (begin, end)).tolist())
+                said[:] = 0.0
+                said[rows[here] - begin] = values[here]
+                bm25[begin:end] += said
+                best[:] = said
+                for k, share in enumerate(shares[: n - 1], 1):
+                    less = beside[: n - k]
+                    np.multiply(said[: n - k], share, out=less)
+                    np.maximum(best[k:], less, out=best[k:])
+                    np.multiply(said[k:], share, out=less)
+                    np.maximum(best[: n - k], less, out=best[: n - k])
+                near[begin:end] += best
+                group[first:last] += np.maximum.reduceat(said, starts[first:last] - begin)
+
     def features(self, best: Mapping[str, float], asked: Asked, use: Parts) -> dict[str, Values]:
         """Return every kind of evidence, cut by the mask."""
         layout, z = self.layout, self.z
-        zero = np.zeros(len(layout), np.float32)
+        zero = nothing(len(layout))
         eased = {name: getattr(self, name) / (best[name] ** EASE if best[name] > 0 else 1.0) for name in best}
         said, lead = self._keys()
         found: dict[str, Values] = {
@@ -222,46 +349,44 @@ class _Corpus:
             "lead": lead if use.parents else z,
             "near_lexical": whole["near_share"],
             "group_lexical": whole["group_share"],
-            "group_size": self._group_size() if self.has_groups else zero,
+            "group_size": self.fixed.group_size,
         }
         turns = self._turns(eased, asked, use) if self.has_turns else dict.fromkeys(TURN_KINDS, zero)
         for name, column in passages.items():
             found[f"passage.{name}"] = column * (1 - layout.is_turn) if self.has_turns else column
         for name, column in turns.items():
-            found[f"turn.{name}"] = column * layout.is_turn if self.has_turns else column
-        if self.is_open:
+            found[f"turn.{name}"] = (
+                column * layout.is_turn if self.has_turns and not says_nothing(column) else column
+            )
+        if self.mask is None:
             return found
-        return {name: column[self.mask] for name, column in found.items()}
+        return {name: _cut(column, self.mask) for name, column in found.items()}
 
     def _turns(self, eased: Mapping[str, Values], asked: Asked, use: Parts) -> dict[str, Values]:
         """Return the evidence that only the turns of a conversation have, in the order of TURN_KINDS."""
         layout, z = self.layout, self.z
-        zero = np.zeros(len(layout), np.float32)
+        zero = nothing(len(layout))
         near, group = self._dense_context() if use.context else (z, z)
         around = eased if use.context else dict.fromkeys(eased, eased["share"])
-        asks = layout.asks * self.mask
+        asks = layout.asks if self.mask is None else layout.asks * self.mask
         answers = np.append(asks, np.float32(0))[layout.before] if use.context else zero
-        tokens = np.minimum(layout.tokens, _MAX_TURN_TOKENS).astype(np.float32)
         speaker = self._speakers(asked.text) if use.names else zero
-        length = np.log1p(tokens) - np.float32(_LENGTH_ORIGIN)
+        length = self.fixed.length
         columns = (z, eased["share"], around["near_share"], around["group_share"], near, group, speaker, asks)
         return dict(zip(TURN_KINDS, (*columns, answers, length), strict=True))
-
-    def _group_size(self) -> Values:
-        """Return the log of how many chunks each one's group has."""
-        sizes = np.bincount(self.layout.group, minlength=1).astype(np.float32)
-        return np.asarray(np.log(sizes)[self.layout.group], np.float32)
 
     def _keys(self) -> tuple[Values, Values]:
         """Return how far the best statement of a chunk beats its own z-score, and the z-score of its lead."""
         layout, z = self.layout, self.z
+        if not len(layout.key_row):
+            return nothing(len(layout)), z
         keys = (self.part.keys - self.mean) / self.spread
         best = z.copy()
-        is_statement = layout.key_row >= 0
-        np.maximum.at(best, layout.key_row[is_statement], keys[is_statement])
-        leads = np.full(layout.n_documents, np.nan, np.float32)
-        is_lead = layout.key_document >= 0
-        leads[layout.key_document[is_lead]] = keys[is_lead]
+        is_statement, rows = self.fixed.statements
+        np.maximum.at(best, rows, keys[is_statement])
+        leads = np.full(self.fixed.n_documents, np.nan, np.float32)
+        is_lead, documents = self.fixed.leads
+        leads[documents] = keys[is_lead]
         lead = leads[layout.document]
         return best - z, np.where(np.isnan(lead), z, lead)
 
@@ -271,7 +396,7 @@ class _Corpus:
         if self.part.liked is not None:
             states = (self.layout.key_is_personal > 0) & (self.layout.key_row >= 0)
             np.maximum.at(best, self.layout.key_row[states], self.part.liked[states])
-        return best[self.mask]
+        return _cut(best, self.mask)
 
     def _dense_context(self) -> tuple[Values, Values]:
         """Return the weighted mean of the neighbours' z-scores and the best of the group."""
@@ -282,8 +407,8 @@ class _Corpus:
         total = np.zeros(n, np.float32)
         for (before, after), weight in zip(self.neighbours, REACH_DENSE, strict=True):
             total += np.float32(weight) * (padded[before[:n]] + padded[after[:n]])
-        best = np.full(self.layout.n_groups, -9.0, np.float32)
-        np.maximum.at(best, self.layout.group[self.mask], self.z[self.mask])
+        best = np.full(self.fixed.n_groups, -9.0, np.float32)
+        np.maximum.at(best, _cut(self.layout.group, self.mask), _cut(self.z, self.mask))
         return total / np.float32(2 * sum(REACH_DENSE)), best[self.layout.group]
 
     def _speakers(self, text: str) -> Values:
@@ -291,7 +416,7 @@ class _Corpus:
         layout = self.layout
         named = np.array([is_named(name, text) for name in layout.speakers], bool)
         if not named.any() or named.all():
-            return np.zeros(len(layout), np.float32)
+            return nothing(len(layout))
         weights = np.append(np.where(named, np.float32(0.5), np.float32(-0.5)), np.float32(0))
         return np.asarray(weights[layout.speaker], np.float32)  # -1, no speaker, is the last
 
@@ -305,8 +430,8 @@ class _Corpus:
 
     def _style(self) -> Values:
         if self.part.style is None or not len(self.layout):
-            return np.zeros(len(self.layout), np.float32)
-        total = np.zeros(self.layout.n_documents, np.float32)
+            return nothing(len(self.layout))
+        total = np.zeros(self.fixed.n_documents, np.float32)
         for similarity in self.part.style:
             total += (similarity - similarity.mean()) / max(float(similarity.std()), 1e-3)
         return np.asarray(total[self.layout.document], np.float32)
@@ -349,10 +474,29 @@ def _gaps(first: Rows, last: Rows, spans: Sequence[TimeSpan]) -> NDArray[np.floa
     return gap
 
 
-def _mask(part: CorpusEvidence) -> NDArray[np.bool_]:
+def _add_best(total: Values, groups: Rows, values: Values) -> None:
+    """Add the largest of ``values`` of each group to its place in ``total``."""
+    steps = np.diff(groups)
+    if (steps >= 0).all():  # the rows of a document follow one another
+        starts = np.concatenate([[0], np.flatnonzero(steps) + 1])
+        total[groups[starts]] += np.maximum.reduceat(values, starts)
+        return
+    order = np.argsort(groups, kind="stable")
+    _add_best(total, groups[order], values[order])
+
+
+def _mask(part: CorpusEvidence) -> NDArray[np.bool_] | None:
+    """Return which rows the query may see, None for all."""
     if part.allowed is None:
-        return np.ones(len(part.layout), bool)
-    return np.isin(part.layout.ids, part.allowed)
+        return None
+    mask = np.isin(part.layout.ids, part.allowed)
+    return None if mask.all() else mask
+
+
+def _cut(column: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
+    if mask is None:
+        return column
+    return nothing(int(np.count_nonzero(mask))) if says_nothing(column) else column[mask]
 
 
 def _spread(cosines: Scores) -> tuple[float, float]:
@@ -367,4 +511,6 @@ def _spread(cosines: Scores) -> tuple[float, float]:
 def _joined(arrays: Sequence[Values]) -> Values:
     if len(arrays) == 1:
         return arrays[0]
+    if arrays and all(map(says_nothing, arrays)):
+        return nothing(sum(map(len, arrays)))
     return np.concatenate(arrays) if arrays else np.zeros(0, np.float32)

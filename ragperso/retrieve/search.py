@@ -17,7 +17,7 @@ from ragperso.config import Retrieve
 from ragperso.protocols import Fusion, Reranker
 from ragperso.retrieve.adaptive import AdaptiveFusion
 from ragperso.retrieve.diversify import collapse, mmr, renumber
-from ragperso.retrieve.evidence import Evidence
+from ragperso.retrieve.evidence import Evidence, says_nothing
 from ragperso.retrieve.fusion import DENSE, LEXICAL
 from ragperso.retrieve.relevance import relevance
 from ragperso.types import Chunk, ChunkId, Hit, Leg, Query, Ranking, Scores, Vectors
@@ -28,6 +28,7 @@ _MOST: Final = 3  # times k, after which fewer than k hits are returned
 # A phrase in quotation marks is meant to the letter: worth more than anything that can be said for another
 # chunk.
 PHRASE_BONUS: Final = 5.0
+_BLOCK: Final = 64  # scores looked at together for a bound
 _SHOWN: Final = 0.05  # contributions below it explain nothing
 
 
@@ -62,9 +63,12 @@ def search(
     step = len(order) if reranker is not None or phrases else wanted + _SPARE
     for start in range(0, len(order), step):
         rows = order[start : start + step]
-        chunks = load([ChunkId(int(i)) for i in parts[0].ids[rows].tolist()])
-        for row in rows.tolist():
-            chunk = chunks.get(ChunkId(int(parts[0].ids[row])))
+        ids = [ChunkId(i) for i in parts[0].ids[rows].tolist()]
+        chunks = load(ids)
+        for number, one in enumerate(explain):
+            one.look_at(rows if len(explain) == 1 else rows[best_part[rows] == number])
+        for row, chunk_id in zip(rows.tolist(), ids, strict=True):
+            chunk = chunks.get(chunk_id)
             if chunk is not None:  # else it was removed since the index was read
                 hits.append(explain[best_part[row]].hit(row, float(scores[row]), chunk))
         hits = _with_phrases(hits, phrases)
@@ -135,7 +139,8 @@ def _merged(
 
 def _best(ids: NDArray[np.int64], scores: Scores, depth: int) -> NDArray[np.int64]:
     """Return the rows of the ``depth`` best finite scores, best first, ties by id."""
-    rows = np.flatnonzero(np.isfinite(scores))
+    rows = np.flatnonzero(scores >= _bound(scores, depth))
+    rows = rows[np.isfinite(scores[rows])]
     if len(rows) > depth:
         values = scores[rows]
         last = np.partition(values, len(values) - depth)[len(values) - depth]
@@ -143,9 +148,21 @@ def _best(ids: NDArray[np.int64], scores: Scores, depth: int) -> NDArray[np.int6
     return rows[np.lexsort((ids[rows], -scores[rows]))][:depth]
 
 
-def _rank(scores: Scores, row: int) -> int:
-    """Return 1 + how many rows score more; cheaper than sorting all for the few rows that are shown."""
-    return int(np.count_nonzero(scores > scores[row])) + 1
+def _bound(scores: Scores, depth: int) -> float:
+    """Return a number that at least ``depth`` of many scores reach, without sorting them all.
+
+    So many blocks have a best score at or above it.  Of 100,000 it leaves some hundred to look at.
+    """
+    n_blocks = len(scores) // _BLOCK
+    if n_blocks <= depth or depth <= 0:
+        return -np.inf
+    best = scores[: n_blocks * _BLOCK].reshape(n_blocks, _BLOCK).max(axis=1)
+    return float(np.partition(best, n_blocks - depth)[n_blocks - depth])
+
+
+def _ranks(scores: Scores, rows: NDArray[np.int64]) -> list[int]:
+    """Return for each row 1 + how many rows score more; cheaper than sorting all for the few shown."""
+    return [1 + int(np.count_nonzero(scores > score)) for score in scores[rows]]
 
 
 class _Explainer:
@@ -154,27 +171,38 @@ class _Explainer:
     def __init__(self, evidence: Evidence, fusion: Fusion | AdaptiveFusion, scores: Scores) -> None:
         self._evidence = evidence
         self._margin = fusion.speaker_margin(evidence, scores) if isinstance(fusion, AdaptiveFusion) else 0.0
-        self._weights = (
-            {name: fusion.weight(name, evidence) for name in evidence.features}
-            if isinstance(fusion, AdaptiveFusion)
-            else {}
-        )
+        self._weights: dict[str, float] = {}
+        if isinstance(fusion, AdaptiveFusion):
+            columns = evidence.features.items()
+            weights = {name: fusion.weight(name, evidence) for name, c in columns if not says_nothing(c)}
+            self._weights = {name: weight for name, weight in weights.items() if weight}
+        self._ranks: dict[int, tuple[int, int]] = {}
+        self._parts: dict[int, dict[str, float]] = {}
+
+    def look_at(self, rows: NDArray[np.int64]) -> None:
+        """Prepare the hits of ``rows``: ranks and contributions of all at once."""
+        evidence = self._evidence
+        ranks = zip(_ranks(evidence.cosine, rows), _ranks(evidence.coverage, rows), strict=True)
+        self._ranks.update(zip(rows.tolist(), ranks, strict=True))
+        columns = {n: (w, evidence.features[n][rows].tolist()) for n, w in self._weights.items()}
+        for place, row in enumerate(rows.tolist()):
+            self._parts[row] = {name: weight * values[place] for name, (weight, values) in columns.items()}
 
     def hit(self, row: int, score: float, chunk: Chunk) -> Hit:
         evidence = self._evidence
         cosine, coverage = float(evidence.cosine[row]), float(evidence.coverage[row])
-        via = {DENSE: Leg(_rank(evidence.cosine, row), cosine)}
+        by_cosine, by_coverage = self._ranks[row]
+        via = {DENSE: Leg(by_cosine, cosine)}
         if coverage > 0:
-            via[LEXICAL] = Leg(_rank(evidence.coverage, row), float(evidence.bm25[row]))
-        parts = {name: weight * float(evidence.features[name][row]) for name, weight in self._weights.items()}
-        why = sorted(((n, v) for n, v in parts.items() if abs(v) >= _SHOWN), key=lambda item: -abs(item[1]))
+            via[LEXICAL] = Leg(by_coverage, float(evidence.bm25[row]))
+        shown = [(name, value) for name, value in self._parts[row].items() if abs(value) >= _SHOWN]
         return Hit(
             rank=0,
             score=score,
             chunk=chunk,
             via=via,
             relevance=relevance(evidence, row, self._margin),
-            why=dict(why),
+            why=dict(sorted(shown, key=lambda item: -abs(item[1]))),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,9 @@ import pytest
 
 from ragperso import backends
 from ragperso.errors import CorruptIndex
+from ragperso.index.pack import read_pack, write_pack
 from ragperso.protocols import LexicalIndex
+from ragperso.tokens import TOKENS_VERSION
 from ragperso.types import ChunkId
 
 NAMES = ["bm25s", "rank-bm25"]
@@ -153,10 +154,7 @@ def test_an_index_of_other_settings_is_refused(
 def test_tokens_of_another_version_are_refused(
     index: LexicalIndex, make: Callable[..., Any], tmp_path: Path
 ) -> None:
-    index.save(tmp_path / "saved")
-    meta = json.loads((tmp_path / "saved" / "meta.json").read_text())
-    meta["tokens"] += 1
-    (tmp_path / "saved" / "meta.json").write_text(json.dumps(meta))
+    write_pack(tmp_path / "saved", {}, {**index._settings(), "tokens": TOKENS_VERSION + 1})  # type: ignore[attr-defined]
     with pytest.raises(CorruptIndex, match="another tokens"):
         make().load(tmp_path / "saved")
 
@@ -170,33 +168,37 @@ def test_any_damage_is_noticed_and_the_old_content_stays(
     keeper.build([ChunkId(1)], [["kept"]])
     with pytest.raises(CorruptIndex):
         keeper.load(tmp_path / "absent")
-    for path in sorted(saved.iterdir()):
-        whole = path.read_bytes()
-        flipped = bytearray(whole)
-        flipped[len(whole) // 2] ^= 0xFF
-        for damaged in (b"", whole[: len(whole) // 2], bytes(flipped), b"[]", b"[" * 100_000):
-            path.write_bytes(damaged)
-            with pytest.raises(CorruptIndex):
-                keeper.load(saved)
-        path.unlink()
+    whole = saved.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    for damaged in (b"", whole[: len(whole) // 2], bytes(flipped), b"[]", b"[" * 100_000):
+        saved.write_bytes(damaged)
         with pytest.raises(CorruptIndex):
             keeper.load(saved)
-        path.write_bytes(whole)
+    saved.write_bytes(whole)
     assert [i for i, _ in keeper.search(["kept"], 5)] == [1]
     keeper.load(saved)
     assert [i for i, _ in keeper.search(["car"], 5)] == [3]
 
 
-def test_a_pickle_is_never_opened(index: LexicalIndex, make: Callable[..., Any], tmp_path: Path) -> None:
-    """A checksum that fits does not make an object array loadable."""
-    import zlib
-
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("ids", np.array([1.0, 2.0, 3.0], np.float32)),
+        ("tokens", np.array([0xFF], np.uint8)),
+        ("ids", None),
+        ("tokens", None),
+    ],
+)
+def test_a_file_whose_checksum_fits_is_not_believed_either(
+    index: LexicalIndex, make: Callable[..., Any], tmp_path: Path, name: str, array: Any
+) -> None:
     saved = tmp_path / "saved"
     index.save(saved)
-    np.save(saved / "ids.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    meta = json.loads((saved / "meta.json").read_text())
-    meta["crc32"]["ids.npy"] = zlib.crc32((saved / "ids.npy").read_bytes())
-    (saved / "meta.json").write_text(json.dumps(meta))
+    settings = index._settings()  # type: ignore[attr-defined]
+    arrays = read_pack(saved, settings)
+    arrays.pop(name)
+    write_pack(saved, arrays if array is None else {**arrays, name: array}, settings)
     with pytest.raises(CorruptIndex):
         make().load(saved)
 
@@ -227,6 +229,16 @@ def test_no_score_exceeds_the_ceiling(make: Callable[..., Any]) -> None:
     many.build([ChunkId(1), ChunkId(2)], [["a"] * 1000, ["b"]])
     ((_, best),) = many.search(["a"], 1)
     assert 0.99 * many.ceiling(["a"]) < best < many.ceiling(["a"])
+
+
+def test_tokens_of_every_script_are_found_among_many(make: Callable[..., Any]) -> None:
+    tokens = ["a", "ab", "b", "b\u0000", "z" * 300, "é", "猫", "\ud800", "\U0001f408", "ﬀ"]
+    index = make()
+    index.build([ChunkId(i) for i in range(len(tokens))], [[token] for token in tokens])
+    for place, token in enumerate(tokens):
+        assert [i for i, _ in index.search([token], 9)] == [place]
+    for absent in ("", "aa", "c", "zz", "猫猫", "\U0010ffff"):
+        assert index.search([absent], 9) == []
 
 
 def test_columns_add_up_to_the_scores(index: LexicalIndex) -> None:

@@ -51,10 +51,10 @@ def test_json_has_every_metric_and_the_home_stays_empty(folder, tmp_path):
 def test_a_kept_home_is_reused_and_answers_without_the_documents(folder, tmp_path):
     kept = tmp_path / "kept"
     assert run(tmp_path / "home", folder, "--keep-home", kept).exception is None
-    before = {path: path.read_bytes() for path in kept.rglob("*.faiss")}
+    before = {path: path.read_bytes() for path in kept.rglob("*.bm25")}
     assert len(before) >= 2
     assert run(tmp_path / "home", folder, "--keep-home", kept).exception is None
-    assert {path: path.read_bytes() for path in kept.rglob("*.faiss")} == before
+    assert {path: path.read_bytes() for path in kept.rglob("*.bm25")} == before
     (folder / "docs.jsonl").unlink()
     result = run(kept, folder, "-k", "1", "--json")
     assert result.exception is None

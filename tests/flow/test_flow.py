@@ -236,7 +236,7 @@ class Damage:
         path.unlink()
 
 
-@pytest.mark.parametrize("pattern", ["documents.*.faiss", "documents.*.bm25/*", "documents.index.json"])
+@pytest.mark.parametrize("pattern", ["documents.*.layout", "documents.*.bm25", "documents.index.json"])
 @pytest.mark.parametrize("damage", [Damage.flip, Damage.truncate, Damage.remove])
 def test_a_damaged_index_is_rebuilt_from_the_store_and_said_so(
     ana: Session, make_engine: Callable[..., Engine], pattern: str, damage: Callable[[Path], None]

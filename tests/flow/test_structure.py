@@ -155,7 +155,9 @@ def test_keys_of_one_never_reach_the_other(lover: Session, engine: Engine, tmp_p
     assert scan(ben.workspace.path, sought) != {}
 
 
-def test_forgetting_leaves_no_key_in_any_file(lover: Session) -> None:
+def test_forgetting_leaves_no_key_in_any_file(lover: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragperso.index.build.SMALL", 0)  # the few vectors get a file of their own
+    lover._rebuild_indexes()
     vector = HashEmbedder().embed_query(f"{KEY} (likes, favourite)")
     sought = needles([KEY], [vector])
     found = search(lover.workspace.path, sought)

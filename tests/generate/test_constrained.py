@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -108,8 +109,23 @@ def test_it_leaves_the_cache_of_answers_alone_and_nothing_of_its_own(generator: 
 
 @pytest.mark.model
 def test_it_gives_way_to_who_waits_for_an_answer(generator: Any) -> None:
-    with generator._engine.waiting():
-        done = generator.constrained(ASKED, YES_NO, owner="ana", max_tokens=9)
+    turns = generator._engine.turns
+
+    def answer() -> None:
+        with turns.turn():
+            pass
+
+    def come(waiting: list[threading.Thread] = []) -> bool:  # noqa: B006
+        """Somebody else wants the engine as soon as it is taken."""
+        if not waiting:
+            waiting.append(threading.Thread(target=answer))
+            waiting[0].start()
+            while not turns.n_waiting:
+                time.sleep(0.001)
+        return False
+
+    generator.constrained(ASKED, YES_NO, owner="ana", max_tokens=1)  # the model is there
+    done = generator.constrained(ASKED, 'root ::= "a"{12}', owner="ana", max_tokens=40, is_cancelled=come)
     assert (done.text, done.finish_reason) == ("", "cancelled")
     assert generator.constrained(ASKED, YES_NO, owner="ana", max_tokens=9).finish_reason == "stop"
 

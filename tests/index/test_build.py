@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ragperso.engine import Engine, Session
-from ragperso.index.build import CorpusIndex
+from ragperso.index import build
+from ragperso.index.build import CorpusIndex, lexical_text
+from ragperso.store import ChunkText
 
 TURNS = [("Ana", "I love rye bread."), ("Ben", "Do you? I met Lena on May 3, 2024."), ("Ana", "Yes.")]
 
@@ -68,7 +70,7 @@ def test_the_layout_is_read_from_disk_as_it_was_built(
         assert index.layout.arrays()[name].tolist() == array.tolist()
 
 
-@pytest.mark.parametrize("pattern", ["documents.*.layout/day.npy", "documents.*.keys.faiss"])
+@pytest.mark.parametrize("pattern", ["documents.*.layout", "documents.*.bm25"])
 def test_a_damaged_part_is_rebuilt_and_said_so(
     session: Session, make_engine: Callable[..., Engine], pattern: str
 ) -> None:
@@ -105,3 +107,82 @@ def test_nothing_is_refreshed_while_someone_reads(
         assert len(index.dense) == len(index.layout) == 3
     other.join(30)
     assert len(index.dense) == len(index.layout) == 6
+
+
+def test_vectors_of_a_small_corpus_are_not_written_twice(
+    session: Session, make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built = fresh(session)
+    assert list(session.workspace.path.glob("*.faiss")) == []
+    index = fresh(make_engine().session("ana", create=False))
+    for one, other in ((built.dense, index.dense), (built.keys, index.keys)):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert one._rows[1].tobytes() == other._rows[1].tobytes()
+    monkeypatch.setattr(build, "SMALL", 2)
+    add(session, tmp_path, 1)
+    assert len(list(session.workspace.path.glob("documents.*.faiss"))) == 2  # of chunks and of keys
+    again = fresh(make_engine().session("ana", create=False))
+    assert again.take_notes() == []
+    assert again.dense._rows[1].tobytes() == fresh(session).dense._rows[1].tobytes()
+
+
+def test_an_empty_corpus_has_no_files(session: Session, tmp_path: Path) -> None:
+    for number in (0, 1, 2):
+        session.forget([f"0-{number}"])
+    assert len(fresh(session).layout) == 0
+    assert [path.name for path in session.workspace.path.glob("documents*")] == []
+    add(session, tmp_path, 1)
+    assert len(fresh(session).layout) == 3
+
+
+def test_one_more_text_does_not_cut_all_others_anew(
+    session: Session, make_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[str] = []
+
+    def counted(chunk: ChunkText) -> str:
+        read.append(chunk.key)
+        return lexical_text(chunk)
+
+    later = make_engine().session("ana", create=False)
+    fresh(later)  # reads the files, and of the tokens none
+    monkeypatch.setattr(build, "lexical_text", counted)
+    add(later, tmp_path, 1)
+    assert len(read) == 3
+    # Tokens that cannot be read are made anew.
+    (path,) = later.workspace.path.glob("documents.*.tokens")
+    path.write_bytes(b"")
+    other = make_engine().session("ana", create=False)
+    fresh(other)
+    read.clear()
+    add(other, tmp_path, 2)
+    assert len(read) == 9
+    assert len(fresh(other).lexical.ids) == 9
+
+
+def test_an_index_knows_what_it_takes(session: Session, tmp_path: Path) -> None:
+    before = fresh(session).nbytes
+    assert before > fresh(session).dense.nbytes > 0
+    add(session, tmp_path, 1)
+    assert fresh(session).nbytes > before
+
+
+@pytest.mark.parametrize("pattern", ["documents.*[0-9a-f].faiss", "documents.*.keys.faiss"])
+def test_damaged_vectors_of_a_large_corpus_are_rebuilt(
+    engine: Engine,
+    make_engine: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    pattern: str,
+) -> None:
+    monkeypatch.setattr(build, "SMALL", 0)
+    session = engine.session("ana")
+    add(session, tmp_path, 0)
+    whole = fresh(session)
+    (path,) = session.workspace.path.glob(pattern)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    index = fresh(make_engine().session("ana", create=False))
+    (note,) = index.take_notes()
+    assert "rebuilt" in note
+    assert index.dense._rows[1].tobytes() == whole.dense._rows[1].tobytes()
+    assert index.keys._rows[1].tobytes() == whole.keys._rows[1].tobytes()

@@ -180,3 +180,58 @@ def test_scores_stay_by_id_after_removals_and_additions_out_of_order() -> None:
 def test_scores_refuse_another_width(index: VectorIndex) -> None:
     with pytest.raises(DimensionMismatch):
         index.scores(np.zeros(4, np.float32))
+
+
+def test_faiss_reads_the_file_as_it_reads_its_own(index: VectorIndex, tmp_path: Path) -> None:
+    index.save(tmp_path / "index")
+    theirs = faiss.read_index(str(tmp_path / "index"))
+    assert faiss.vector_to_array(theirs.id_map).tolist() == [10, 20, 30]
+    raw = faiss.IndexIDMap2(faiss.IndexFlatIP(3))
+    raw.add_with_ids(np.array([[0, 1, 0], [0, 0, 0], [1, 0, 0]], np.float32), np.array([10, 20, 30]))
+    assert (tmp_path / "index").read_bytes() == faiss.serialize_index(raw).tobytes()
+
+
+def test_a_large_file_is_mapped_and_answers_and_changes_alike(tmp_path: Path) -> None:
+    n = 20_000
+    rows = np.random.default_rng(6).standard_normal((n, 4)).astype(np.float32)
+    index = VectorIndex(4)
+    index.add(ids(*range(n)), rows)
+    index.save(tmp_path / "large")
+    mapped = VectorIndex.load(tmp_path / "large", 4)
+    assert not mapped._rows[1].flags.writeable
+    query = np.array([0.5, -0.5, 0.5, 0.5], np.float32)
+    assert mapped.scores(query).tobytes() == index.scores(query).tobytes()
+    exact = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ query
+    assert mapped.scores(query) == pytest.approx(exact, abs=1e-6)
+    assert mapped.search(query, 5) == index.search(query, 5)
+    (tmp_path / "other").write_bytes(b"")
+    (tmp_path / "other").replace(tmp_path / "large")  # what was mapped stays what it was
+    assert mapped.search(query, 5) == index.search(query, 5)
+    mapped.add(ids(n), query[None])
+    assert mapped.search(query, 1)[0][0] == n
+    assert mapped.remove(ids(n, 0)) == 2
+    assert len(mapped) == n - 1
+
+
+def test_rows_added_one_by_one_do_not_change_what_a_reader_holds(index: VectorIndex) -> None:
+    held = index._rows
+    before = held[1].copy()
+    for number in range(40, 60):
+        index.add(ids(number), np.array([[0, 0, 1]], np.float32))
+    assert held[0].tolist() == [10, 20, 30]
+    assert held[1].tobytes() == before.tobytes()
+    assert index.ids.tolist() == [10, 20, 30, *range(40, 60)]
+    index.remove(ids(59))
+    index.add(ids(60), np.array([[0, 1, 0]], np.float32))
+    assert index.ids.tolist() == [10, 20, 30, *range(40, 59), 60]
+    assert index.scores(np.array([0, 1, 0], np.float32)).tolist() == [1.0, *[0.0] * 21, 1.0]
+
+
+def test_adding_and_asking_small_people_does_without_faiss() -> None:
+    code = (
+        "import sys, numpy as np; from ragperso.index.vectors import VectorIndex; index = VectorIndex(2);"
+        "index.add([1], np.ones((1, 2), np.float32)); index.scores(np.ones(2, np.float32));"
+        "print('faiss' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"

@@ -29,7 +29,10 @@ def forget(person: Person, *keys: str, facts: tuple[int, ...] = ()) -> erase.Rec
     return erase.forget(person.store, person.workspace, keys=keys, facts=facts, now=NOW, rebuild=person.index)
 
 
-def test_forgetting_leaves_no_byte_where_all_were_found_before(make_person: Callable[[str], Person]) -> None:
+def test_forgetting_leaves_no_byte_where_all_were_found_before(
+    make_person: Callable[[str], Person], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ragperso.index.build.SMALL", 0)  # the few vectors get a file of their own
     person = make_person("ana")
     person.fill(SEED)
     doomed = ["notes/secret.md", "exemplar/1", "interaction/I001"]

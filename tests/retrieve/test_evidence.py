@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ragperso.dates import TimeSpan
+from ragperso.retrieve import evidence as module
 from ragperso.retrieve.adaptive import FEATURES
 from ragperso.retrieve.evidence import Asked, Evidence, Parts, is_named, years_of
 from tests.retrieve.evidences import USUAL, corpus, piece, seen, turn
@@ -343,3 +344,27 @@ def test_the_smallest_corpora_have_every_feature_and_no_nan() -> None:
 
 def test_the_question_is_not_in_a_repr() -> None:
     assert "secret" not in repr(Asked("my secret"))
+
+
+def test_a_word_that_many_rows_have_counts_as_one_that_few_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting in all rows at once is another way to the same numbers, to the last bit."""
+    random = np.random.default_rng(3)
+    n = 60
+    monkeypatch.setattr(module, "_BLOCK", 16)  # several blocks, the last of them short
+    rows = [piece(i, int(document)) for i, document in enumerate(np.sort(random.integers(0, 17, n)))]
+    words = [
+        (times, {int(r): float(random.random()) for r in random.choice(n, size, replace=False)})
+        for times, size in ((1, 50), (2, 30), (1, 7), (1, 1))
+    ]
+    dense = random.standard_normal(n).tolist()
+    found = []
+    for limit, together in ((10**9, 0), (0, 1000), (0, 130), (0, 1)):
+        monkeypatch.setattr(module, "_DENSE", limit)
+        monkeypatch.setattr(module, "_TOGETHER", together)
+        found.append(seen(corpus(rows, dense, words=words, ceilings=(2.0, 1.0))))
+    for other in found[1:]:
+        for name, column in found[0].features.items():
+            assert column.tobytes() == other.features[name].tobytes()
+        assert found[0].bm25.tobytes() == other.bm25.tobytes()
+        assert found[0].near_coverage.tobytes() == other.near_coverage.tobytes()
+    assert len(set(found[0].near_coverage.tolist())) > 40
