@@ -174,7 +174,8 @@ def start(name: str, command: Sequence[str]) -> tuple[float, float]:
 
 
 def warm(embedder: SentenceTransformerEmbedder, model: Path, n: int) -> dict[str, float]:
-    """Return median seconds of one query by each, the same questions in turn."""
+    """Return median seconds of one query by each, three blocks in turn: threads of one still spin for a while
+    behind its last question."""
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(str(model), device="cpu", local_files_only=True)
@@ -183,12 +184,14 @@ def warm(embedder: SentenceTransformerEmbedder, model: Path, n: int) -> dict[str
         "one query, sentence-transformers": lambda text: plain.encode(text, normalize_embeddings=True),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for i in range(n + 5):
+    for block in range(3):
         for name, way in ways.items():
-            began = time.perf_counter()
-            way(f"{QUESTION}, question {i}")
-            times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(found[5:]) for name, found in times.items()}
+            for i in range(n // 3 + 5):
+                began = time.perf_counter()
+                way(f"{QUESTION}, question {block} {i}")
+                if i >= 5:
+                    times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(found) for name, found in times.items()}
 
 
 def bars(medians: Mapping[str, float]) -> list[list[str]]:

@@ -240,7 +240,7 @@ class SentenceTransformerEmbedder:
                     self._light_is_known = True
         return self._light
 
-    def _open_light(self, threads: int = 1) -> onnx.OnnxQueryEncoder | None:
+    def _open_light(self, threads: int = 2) -> onnx.OnnxQueryEncoder | None:
         if self._no_light() or self._cache_dir is None:
             return None
         found = onnx.find(self._cache_dir, self._export_identity())
