@@ -436,3 +436,40 @@ def test_the_card_follows_what_is_added_and_forgotten(full: Session, tmp_path: P
     assert full.style().pieces == 5
     full.forget([key_of(full, "knee.md")])
     assert full.style().pieces == 4
+
+
+@pytest.mark.parametrize("how", ["forget", "edit", "removed", "modified", "undo"])
+def test_what_the_model_has_read_goes_when_something_of_the_person_does(
+    full: Session, tmp_path: Path, how: str
+) -> None:
+    asked = full.ask("What did the doctor say about the knee?").interaction
+    full.feedback(asked, "good")
+    kept = full.workspace.path / "kv" / "old.kv"
+    kept.parent.mkdir()
+    kept.write_bytes(b"words")
+    if how == "forget":
+        full.forget([key_of(full, "menu.md")])
+    elif how == "edit":
+        full.edit_profile(full.profile_toml())
+    elif how == "undo":
+        full.undo_feedback(asked)
+    else:
+        path = tmp_path / "notes" / "menu.md"
+        path.unlink() if how == "removed" else path.write_text("# Menu\n\nBread.\n", encoding="utf-8")
+        full.add([tmp_path / "notes"])
+    assert not kept.exists()
+
+
+def test_someone_who_is_not_in_use_is_closed_for_room_and_opens_again(
+    make_engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    engine = make_engine(index__open_people=1)
+    notes = {f"{name}.md": f"# {name}\n\nThe lamp of {name} is green.\n" for name in ("ana", "ben")}
+    for name in ("ana", "ben"):
+        engine.session(name).add([write_notes(tmp_path / name, {f"{name}.md": notes[f"{name}.md"]})])
+    ana, ben = engine.session("ana"), engine.session("ben")
+    for session, name in ((ana, "ana"), (ben, "ben"), (ana, "ana")):
+        (hit,) = session.search("lamp", k=1)
+        assert hit.document.endswith(f"{name}.md")
+    assert ana._store is not None
+    assert ben._store is None
