@@ -217,7 +217,7 @@ def _item(item: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------- why
 
 _BAR = 12  # columns of the longest bar
-_FELT = 0.1  # nats below which a part did nothing one could tell
+_FELT = 0.3  # nats below which a part did nothing one could tell: reading in other pieces moves it as much
 
 
 def why(found: Why) -> None:
