@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         readers._plugin_suffixes.cache_clear()
         readers._plugin.cache_clear()
         sys.modules.pop("mirror_plugin", None)
+        importlib.invalidate_caches()  # an import before the folder was made remembers that it is not there
 
     def write(code: str) -> None:
         site = tmp_path / "site"
