@@ -7,7 +7,9 @@ built-in name.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -112,6 +114,17 @@ def _plugins(kind: Kind) -> list[importlib.metadata.EntryPoint]:
     import importlib.metadata  # 18 ms, which only those who have plugins need to pay
 
     return sorted(importlib.metadata.entry_points(group=_GROUPS[kind]), key=lambda point: point.name)
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those of ``packages`` that are installed, without importing them."""
+    import importlib.metadata
+
+    found = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 class _Deferred(ModuleType):

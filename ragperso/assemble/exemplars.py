@@ -20,7 +20,7 @@ from ragperso.registers import (
     register_of_text,
 )
 from ragperso.tokens import detect_language, shingles
-from ragperso.types import Exemplar, Hit, Json, as_utc
+from ragperso.types import Exemplar, Json, as_utc
 
 # What a piece may gain.  The kind of text outweighs all else together, also when marks double the rest, since
 # how a text sounds depends on what it is more than on what it is about.  Set by that order, not fitted;
@@ -61,11 +61,6 @@ class Chosen:
     exemplar: Exemplar
     score: float
     why: Mapping[str, float]
-
-
-def exemplar_of(hit: Hit) -> Exemplar:
-    """Return a hit of the exemplars as a record."""
-    return exemplar_from(hit.document, hit.text, hit.chunk.meta, hit.chunk.title, hit.chunk.ts)
 
 
 def exemplar_from(

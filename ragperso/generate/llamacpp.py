@@ -29,7 +29,7 @@ from ragperso.files import content_hash
 from ragperso.generate import native
 from ragperso.generate.batching import Batcher, Finish, Request
 from ragperso.generate.chat_format import ChatTemplate, prompt_tokens
-from ragperso.generate.prefixes import Files, Slot, Slots, cuts_of
+from ragperso.generate.prefixes import Files, Slot, Slots, common_prefix, cuts_of
 from ragperso.generate.prefixes import clear as clear_prefixes
 from ragperso.generate.selftest import safe_settings
 from ragperso.models import sha256_of
@@ -366,7 +366,7 @@ class LlamaCppGenerator:
             for n in sorted({n_system, len(messages) - 1} - {0, len(messages)}):
                 with contextlib.suppress(ModelUnavailable):  # a template that refuses a part of a chat
                     part = prompt_tokens(template.pieces(messages[:n]), model)
-                    boundaries.append(_common_prefix(part, ids))
+                    boundaries.append(common_prefix(part, ids))
         cuts = cuts_of(len(ids), boundaries, self._block)
         return ids, cuts, max((cut for cut in boundaries if cut in cuts), default=0)
 
@@ -495,11 +495,6 @@ class LlamaCppGenerator:
 def _spelled(model: native.Model, token: int) -> str:
     """Return a special token as its text; empty when the model has none (-1)."""
     return model.piece(token, special=True).decode("utf-8", "replace") if token >= 0 else ""
-
-
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    n = min(len(a), len(b))
-    return next((i for i in range(n) if a[i] != b[i]), n)
 
 
 def _ms_since(began: float) -> float:

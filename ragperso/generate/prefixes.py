@@ -49,6 +49,12 @@ def cuts_of(n_tokens: int, boundaries: Iterable[int], block: int) -> list[int]:
     return sorted({*range(block, n_tokens, block), *wanted, n_tokens})
 
 
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many tokens both begin with."""
+    n = min(len(a), len(b))
+    return next((i for i in range(n) if a[i] != b[i]), n)
+
+
 def shared_cut(
     tokens: Sequence[int], cuts: Sequence[int], ids: Sequence[int], ids_cuts: Sequence[int]
 ) -> int:
@@ -56,8 +62,7 @@ def shared_cut(
 
     Less than all of ``ids``: its last token must be read for what follows it.
     """
-    n = min(len(tokens), len(ids))
-    same = next((i for i in range(n) if tokens[i] != ids[i]), n)
+    same = common_prefix(tokens, ids)
     found = 0
     for mine, other in zip(cuts, ids_cuts, strict=False):
         if mine != other or mine > same or mine >= len(ids):

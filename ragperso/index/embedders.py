@@ -240,7 +240,7 @@ class SentenceTransformerEmbedder:
                     self._light_is_known = True
         return self._light
 
-    def _open_light(self, threads: int = 2) -> onnx.OnnxQueryEncoder | None:
+    def _open_light(self) -> onnx.OnnxQueryEncoder | None:
         if self._no_light() or self._cache_dir is None:
             return None
         found = onnx.find(self._cache_dir, self._export_identity())
@@ -249,7 +249,7 @@ class SentenceTransformerEmbedder:
         if found.export is None:
             return None
         try:
-            return self._encoder_of(found.export.path, threads)
+            return self._encoder_of(found.export.path, onnx.QUERY_THREADS)
         except Exception as exc:  # the runtime's own classes, and packages that do not fit this machine
             self._give_up_light(exc)
             return None

@@ -27,14 +27,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from ragperso import backends, models
 from ragperso.files import content_hash, file_hash, write_atomically
 from ragperso.types import Json, Vector, Vectors
+
+Float = TypeVar("Float", bound="np.floating[Any]")
 
 FOLDER: Final = "onnx"  # below the models
 RECORD: Final = "export.json"
@@ -57,6 +60,8 @@ PROBES: Final = (
     "We counted, wrote down, and counted again: nothing of it was lost on the way. " * 600,
 )
 
+# Of a question: 2.6 ms for 4.1 with one on two quiet cores (on busy ones it was 11.7 for 7.0).
+QUERY_THREADS: Final = 2
 _MAX_WEIGHTS: Final = 1_900_000_000  # bytes; larger ones were not tried
 _NEEDED: Final = ("onnx", "onnxscript", "onnxruntime")  # to make one; to use one the last is enough
 _NAME: Final = re.compile(r"model-[0-9a-f]{16}\.onnx(\.data)?")
@@ -218,9 +223,7 @@ def make(
                 raise _Refused(f"its rows are off by {deviation:.1e}")
         except OSError:
             raise
-        except (
-            Exception
-        ) as exc:  # exporters and runtimes raise classes of their own; none may reach the person
+        except Exception as exc:  # exporters and runtimes raise classes of their own
             reason = str(exc) if isinstance(exc, _Refused) else f"the exporter failed ({type(exc).__name__})"
             _note(folder, identity, {"failed": reason})
             return Found(failed=reason)
@@ -249,11 +252,7 @@ def deviation_of(encoder: OnnxQueryEncoder, reference: Callable[[Sequence[str]],
     together = encoder.encode_batch(PROBES).astype(np.float64)
     if alone.shape != expected.shape:
         raise _Refused(f"its rows are {alone.shape[-1]} wide")
-    expected /= np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), 1e-12)
-    off = []
-    for rows in (alone, together):
-        unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        off.append(1 - (unit * expected).sum(axis=1))
+    off = [1 - (unit(rows) * unit(expected)).sum(axis=1) for rows in (alone, together)]
     return float(max(0.0, np.max(off)))
 
 
@@ -353,13 +352,7 @@ def _sweep(folder: Path, *, keep: Collection[str]) -> None:
 
 
 def _versions() -> dict[str, str]:
-    from importlib import metadata  # .02 s, which a question does without
-
-    found = {}
-    for name in ("torch", "transformers", "sentence-transformers", *_NEEDED):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    return backends.versions(("torch", "transformers", "sentence-transformers", *_NEEDED))
 
 
 def _ignored(reason: str) -> str:
@@ -372,13 +365,18 @@ def _ignored(reason: str) -> str:
 class OnnxQueryEncoder:
     """Rows of an exported file; agrees with the model it was made from to 1e-6.
 
-    A question takes two threads: 2.6 ms for 4.1 with one on two quiet cores (on busy ones it was 11.7 for
-    7.0); 0 takes every core, for many texts at once.
+    0 threads take every core, for many texts at once.
     Safe to share between threads.
     """
 
     def __init__(
-        self, path: Path, tokenizer: Tokenizer, *, max_length: int, pad_id: int = 0, threads: int = 2
+        self,
+        path: Path,
+        tokenizer: Tokenizer,
+        *,
+        max_length: int,
+        pad_id: int = 0,
+        threads: int = QUERY_THREADS,
     ) -> None:
         onnxruntime = backends.require("onnxruntime")
 
@@ -457,8 +455,8 @@ def tokens_of(
     return ids, mask
 
 
-def unit(rows: Vectors) -> Vectors:
+def unit(rows: NDArray[Float]) -> NDArray[Float]:
     """Return the rows with length 1; a row of zeros stays one."""
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    found: Vectors = rows / np.maximum(norms, np.float32(1e-12))
+    found: NDArray[Float] = rows / np.maximum(norms, np.float32(1e-12))
     return found

@@ -23,6 +23,7 @@ from typing import Final
 
 import numpy as np
 
+from ragperso import backends
 from ragperso.files import content_hash, write_atomically
 from ragperso.types import Vectors
 
@@ -214,13 +215,7 @@ def threads() -> int:
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that compute, of those that are installed."""
-    from importlib import metadata  # .02 s, which a question does without
-
-    found = {}
-    for name in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    return backends.versions(_PACKAGES)
 
 
 def processor() -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ragperso.assemble import exemplars
-from ragperso.assemble.exemplars import choose, exemplar_of, explain
-from ragperso.types import Chunk, ChunkId, DocumentId, Exemplar, Hit
+from ragperso.assemble.exemplars import choose, exemplar_from, explain
+from ragperso.types import Exemplar
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
 WORDS = "lathe canal brass plum tent hinge torch rope kiln ferry crane olive pump zinc quilt harp".split()
@@ -145,21 +145,20 @@ def test_the_order_given_does_not_matter_where_scores_differ() -> None:
     assert ids(forth) == ids(back)
 
 
-def hit(text: str, key: str, **meta: Any) -> Hit:
-    chunk = Chunk(ChunkId(1), DocumentId(1), "exemplars", 0, 0, len(text), 9, text, document=key, meta=meta)
-    return Hit(1, 0.5, chunk, {})
+def stored(text: str, key: str, **meta: Any) -> Exemplar:
+    return exemplar_from(key, text, meta)
 
 
 def test_a_mined_piece_keeps_what_mining_knew() -> None:
     meta = {"register": "chat", "language": "fr", "request": "Quoi ?", "audience": "camille", "source": "c1"}
-    assert exemplar_of(hit("oui", "exemplar/ab", **meta)) == Exemplar(
+    assert stored("oui", "exemplar/ab", **meta) == Exemplar(
         "ab", "oui", "Quoi ?", "chat", "fr", "c1", audience="camille"
     )
 
 
 def test_a_file_that_was_added_by_hand_is_told_by_its_shape_or_place() -> None:
-    mail = exemplar_of(hit("Hi Jo,\n\nthe trailer is back where it was.\n\nBest,\nAna", "mine/one.txt"))
+    mail = stored("Hi Jo,\n\nthe trailer is back where it was.\n\nBest,\nAna", "mine/one.txt")
     assert (mail.register, mail.language, mail.audience) == ("mail", "en", "")
-    assert exemplar_of(hit("Frost last night.", "blog/frost.md")).register == "post"
-    answer = exemplar_of(hit("Four is fine.", "m1", quoted="> Four?", to=["Jo@X.example"]))
+    assert stored("Frost last night.", "blog/frost.md").register == "post"
+    answer = stored("Four is fine.", "m1", quoted="> Four?", to=["Jo@X.example"])
     assert (answer.register, answer.audience) == ("mail reply", "jo@x.example")
